@@ -58,5 +58,3 @@ class Flush(BaseModel):
 def parse_flush(value: bytes) -> Flush:
     """Read one record of `panes.v1`. Raises pydantic.ValidationError for what no worker writes."""
     return Flush.model_validate_json(value)
-
-

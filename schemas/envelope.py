@@ -1,0 +1,63 @@
+"""What every event has around its properties.
+
+TypedDicts, not models: a chunk of events is validated in one call and dropped again, and dicts cost a third of model objects.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal, NotRequired
+
+from pydantic import AwareDatetime, ConfigDict, Field, Strict, StringConstraints, with_config
+from typing_extensions import TypedDict
+
+#: Unknown properties are kept as they came: a newer publisher's field is stored even where this version has no name for it.
+OPEN: Final = ConfigDict(extra="allow", allow_inf_nan=False)
+CLOSED: Final = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+EventId = Annotated[
+    str,
+    StringConstraints(to_lower=True, pattern=r"(?i)^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"),
+]
+Name = Annotated[str, Strict(), StringConstraints(min_length=1, max_length=100)]
+Identifier = Annotated[str, Strict(), StringConstraints(min_length=1, max_length=200)]
+Text = Annotated[str, Strict(), StringConstraints(max_length=8_192)]
+Path = Annotated[str, Strict(), StringConstraints(min_length=1, max_length=2_048)]
+
+FIRST_INSTANT: Final = datetime(1990, 1, 1, tzinfo=UTC)
+END_OF_TIME: Final = datetime(2101, 1, 1, tzinfo=UTC)
+OccurredAt = Annotated[AwareDatetime, Strict(), Field(ge=FIRST_INSTANT, lt=END_OF_TIME)]
+
+#: Longest duration that is believed: one hour.
+DurationMs = Annotated[float, Strict(), Field(ge=0, le=3_600_000)]
+
+
+@with_config(CLOSED)
+class Source(TypedDict):
+    """Who says so."""
+
+    service: Name
+    version: NotRequired[Name | None]
+    environment: Name
+
+
+@with_config(CLOSED)
+class Trace(TypedDict):
+    """W3C trace context, hexadecimal."""
+
+    trace_id: Annotated[str, Strict(), StringConstraints(max_length=64)]
+    span_id: NotRequired[Annotated[str, Strict(), StringConstraints(max_length=32)] | None]
+
+
+@with_config(CLOSED)
+class Envelope(TypedDict):
+    """Fields common to all events; each event type adds `event_type` and `properties`."""
+
+    event_id: EventId
+    schema_version: Literal[1]
+    occurred_at: OccurredAt
+    source: Source
+    user_id: NotRequired[Identifier | None]
+    session_id: NotRequired[Identifier | None]
+    trace: NotRequired[Trace | None]
+    flags: NotRequired[Annotated[dict[Name, Annotated[str, Strict(), StringConstraints(max_length=200)]], Field(max_length=64)] | None]

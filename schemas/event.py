@@ -1,0 +1,189 @@
+"""The union of all events, and how the bytes of a chunk become events.
+
+The usual chunk is validated in one call. Only when that fails, or when a byte is seen that could hide something, is every value
+looked at on its own: then each gets its event or the reason why it is none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final
+
+import orjson
+from pydantic import Field, TypeAdapter, ValidationError
+
+from schemas.events.experiments import FeatureExposure
+from schemas.events.menus import MenuGenerated
+from schemas.events.recipes import RecipeView
+from schemas.events.services import ApiRequest
+from schemas.events.web import WebVital
+from schemas.seed_names import canonicalise
+
+AnyEvent = MenuGenerated | RecipeView | WebVital | FeatureExposure | ApiRequest
+Event = Annotated[AnyEvent, Field(discriminator="event_type")]
+
+#: Event type → its TypedDict; views, documents and examples are made from it.
+EVENT_TYPES: Final[dict[str, type]] = {
+    "menu_generated": MenuGenerated,
+    "recipe_view": RecipeView,
+    "web_vital": WebVital,
+    "feature_exposure": FeatureExposure,
+    "api_request": ApiRequest,
+}
+
+_ONE: Final[TypeAdapter[AnyEvent]] = TypeAdapter(Event)
+_MANY: Final[TypeAdapter[list[AnyEvent]]] = TypeAdapter(list[Event])
+
+#: A backslash may hide a control character; the two words are not JSON but are read as numbers.
+_SUSPICIOUS: Final = (b"\\", b"NaN", b"Infinity")
+_CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_CANONICAL: Final = orjson.OPT_SORT_KEYS
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """`field` is a dotted path into the event, '' for the whole."""
+
+    field: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class BadEvent:
+    """Why a value is no event: a stable `code`, every error found, and what could still be read of who sent it."""
+
+    code: str
+    errors: tuple[FieldError, ...]
+    event_id: str = ""
+    event_type: str = ""
+    service: str = ""
+
+    @property
+    def reason(self) -> str:
+        """One line of at most 500 characters, without the sender's data beyond what the errors quote."""
+        return "; ".join(f"{error.field}: {error.message}" if error.field else error.message for error in self.errors)[:500]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Columns of equal length, one place per value; `events[i]` is None exactly where `bad` has i.
+
+    `properties[i]` is the canonical JSON (sorted keys) of the event's properties, b'' where bad.
+    `source_names` has the name an event was sent under where that is not its own.
+    """
+
+    events: list[AnyEvent | None]
+    properties: list[bytes]
+    bad: dict[int, BadEvent] = field(default_factory=dict)
+    source_names: dict[int, str] = field(default_factory=dict)
+
+
+def decode(values: Sequence[bytes]) -> Decoded:
+    """Read the values of a chunk. Never raises: what is no event is in `bad`, in the place where it stood."""
+    return _decode_together(values) or _decode_singly(values)
+
+
+def _decode_together(values: Sequence[bytes]) -> Decoded | None:
+    joined = b"[" + b",".join(values) + b"]"
+    if any(word in joined for word in _SUSPICIOUS):
+        return None
+    try:
+        events = _MANY.validate_json(joined)
+        properties = [orjson.dumps(event["properties"], option=_CANONICAL) for event in events]
+    except (ValidationError, TypeError):
+        return None
+    # A value that is two events, beside one that is half an event, must not shift its neighbours.
+    if len(events) != len(values) or not all(e["event_id"].encode() in v for e, v in zip(events, values, strict=True)):
+        return None
+    return Decoded(list(events), properties)
+
+
+def _decode_singly(values: Sequence[bytes]) -> Decoded:
+    decoded = Decoded([None] * len(values), [b""] * len(values))
+    for i, value in enumerate(values):
+        one = decode_one(value)
+        if isinstance(one, BadEvent):
+            decoded.bad[i] = one
+            continue
+        decoded.events[i], decoded.properties[i], source_name = one
+        if source_name:
+            decoded.source_names[i] = source_name
+    return decoded
+
+
+def decode_one(value: bytes) -> tuple[AnyEvent, bytes, str] | BadEvent:
+    """One value: the event, its canonical properties and the name it was sent under ('' for its own), or why it is none."""
+    try:
+        document = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        return _unreadable(value, error)
+    if not isinstance(document, dict):
+        return BadEvent("not_an_object", (FieldError("", f"an event is a JSON object, not {_json_type(document)}"),))
+    sent_as = document.get("event_type")
+    canonical = canonicalise(document)
+    renamed = canonical is not document
+    try:
+        event = _ONE.validate_json(orjson.dumps(canonical) if renamed else value)
+        properties = orjson.dumps(event["properties"], option=_CANONICAL)
+    except ValidationError as error:
+        return _bad(canonical, *_explain(error))
+    except TypeError as error:
+        return _bad(canonical, "number_out_of_range", (FieldError("properties", str(error)),))
+    # Only now: what has been validated is not nested too deep to walk.
+    if (path := _control_character(event)) is not None:
+        return _bad(canonical, "control_character", (FieldError(path, "a string has a control character"),))
+    return event, properties, str(sent_as) if renamed and sent_as != event["event_type"] else ""
+
+
+def _unreadable(value: bytes, error: orjson.JSONDecodeError) -> BadEvent:
+    if not value.strip():
+        return BadEvent("empty", (FieldError("", "the value is empty"),))
+    try:
+        value.decode()
+    except UnicodeDecodeError as undecodable:
+        return BadEvent("invalid_utf8", (FieldError("", f"not UTF-8 at byte {undecodable.start}"),))
+    return BadEvent("invalid_json", (FieldError("", f"not JSON: {error.msg} at character {error.pos}"),))
+
+
+def _bad(document: dict[str, Any], code: str, errors: tuple[FieldError, ...]) -> BadEvent:
+    source = document.get("source")
+    service = source.get("service") if isinstance(source, dict) else ""
+    return BadEvent(code, errors, _text(document.get("event_id")), _text(document.get("event_type")), _text(service))
+
+
+def _text(value: Any) -> str:
+    return value[:200] if isinstance(value, str) else ""
+
+
+def _explain(error: ValidationError) -> tuple[str, tuple[FieldError, ...]]:
+    details = error.errors(include_url=False, include_input=False, include_context=True)
+    if details[0]["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        return "unknown_event_type", (FieldError("event_type", f"must be one of {', '.join(EVENT_TYPES)}"),)
+    errors = tuple(FieldError(".".join(str(part) for part in detail["loc"][1:]), detail["msg"]) for detail in details)
+    if details[0]["type"] == "json_invalid":
+        return "invalid_json", errors
+    if any(detail["loc"][1:] == ("schema_version",) and detail["type"] == "literal_error" for detail in details):
+        return "unknown_schema_version", errors
+    return ("missing_field" if all(d["type"] == "missing" for d in details) else "invalid_field"), errors
+
+
+def _control_character(document: Any, path: str = "") -> str | None:
+    """The dotted path of the first string, key or value, with a control character; tab and line ends are text."""
+    if isinstance(document, str):
+        return path if _CONTROL.search(document) else None
+    if isinstance(document, dict):
+        for key, value in document.items():
+            inner = f"{path}.{key}" if path else key
+            if _CONTROL.search(key) or (found := _control_character(value, inner)) is not None:
+                return path if _CONTROL.search(key) else found
+    elif isinstance(document, list):
+        for i, value in enumerate(document):
+            if (found := _control_character(value, f"{path}.{i}")) is not None:
+                return found
+    return None
+
+
+def _json_type(value: Any) -> str:
+    return {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}.get(type(value), "a number")

@@ -1,0 +1,32 @@
+"""Menu generation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NotRequired
+
+from pydantic import Field, Strict, with_config
+from typing_extensions import TypedDict
+
+from schemas.envelope import CLOSED, OPEN, DurationMs, Envelope, Identifier, Name
+
+
+@with_config(OPEN)
+class MenuGeneratedProperties(TypedDict):
+    """One request for a menu, answered or not.
+
+    `outcome` is full (the first choice answered), degraded (a fallback or a template did) or failed (the user got nothing).
+    """
+
+    recipe_count: Annotated[int, Strict(), Field(ge=0, le=10_000)]
+    restrictions: Annotated[list[Name], Field(max_length=100)]
+    generation_time_ms: DurationMs
+    outcome: Literal["full", "degraded", "failed"]
+    provider: NotRequired[Name | None]
+    menu_id: NotRequired[Identifier | None]
+    error_type: NotRequired[Name | None]
+
+
+@with_config(CLOSED)
+class MenuGenerated(Envelope):
+    event_type: Literal["menu_generated"]
+    properties: MenuGeneratedProperties

@@ -1,0 +1,30 @@
+"""What browsers measure."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NotRequired
+
+from pydantic import Field, Strict, with_config
+from typing_extensions import TypedDict
+
+from schemas.envelope import CLOSED, OPEN, Envelope, Identifier, Name, Path
+
+
+@with_config(OPEN)
+class WebVitalProperties(TypedDict):
+    """One report of the web-vitals library; `value` is in ms, for CLS a score."""
+
+    name: Literal["LCP", "INP", "CLS", "FCP", "TTFB", "FID"]
+    value: Annotated[float, Strict(), Field(ge=0, le=3_600_000)]
+    rating: Literal["good", "needs-improvement", "poor"]
+    page: Path
+    metric_id: NotRequired[Identifier | None]
+    delta: NotRequired[Annotated[float, Strict()] | None]
+    navigation_type: NotRequired[Name | None]
+    device: NotRequired[Name | None]
+
+
+@with_config(CLOSED)
+class WebVital(Envelope):
+    event_type: Literal["web_vital"]
+    properties: WebVitalProperties
