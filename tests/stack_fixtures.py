@@ -1,0 +1,150 @@
+"""The real Kafka and the real ClickHouse that tests share: containers when a Docker engine answers, else the embedded stack."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from pipeline.embedded import kafka as embedded_kafka
+
+_READY_WITHIN_S = 60.0
+_STOP_WITHIN_S = 10.0
+_KAFKA_IMAGE = "apache/kafka:4.3.1"
+_CLICKHOUSE_IMAGE = "clickhouse/clickhouse-server:26.9"
+
+
+@dataclass(frozen=True, slots=True)
+class ClickHouseServer:
+    """Where the server is and its writer; without credentials one is the reader (embedded engine)."""
+
+    url: str
+    user: str
+    password: str
+
+
+@contextmanager
+def running(command: list[str], log_file: Path, ready: Callable[[], bool], env: dict[str, str] | None = None) -> Iterator[int]:
+    """Run `command` until the block ends; yields its pid once `ready()`, fails with its log when it dies or takes too long."""
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **(env or {})}, start_new_session=True)
+    try:
+        try:
+            _wait(ready, command[2], gone=lambda: process.poll() is not None)
+        except TimeoutError as error:
+            pytest.fail(f"{error}:\n{log_file.read_text('utf-8', 'replace')[-2000:]}")
+        yield process.pid
+    finally:
+        process.terminate()
+        try:
+            process.wait(_STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@contextmanager
+def embedded_broker(data_dir: Path, port: int | None = None) -> Iterator[str]:
+    """An embedded Apache Kafka of its own; yields its bootstrap servers."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    port = port or embedded_kafka.free_port()
+    command = [sys.executable, "-m", "pipeline.embedded.kafka", "--data-dir", str(data_dir), "--port", str(port)]
+    with running(command, data_dir / "kafka.log", lambda: embedded_kafka.answers(port)):
+        yield f"127.0.0.1:{port}"
+
+
+@contextmanager
+def embedded_clickhouse(data_dir: Path, port: int | None = None) -> Iterator[ClickHouseServer]:
+    """An embedded ClickHouse of its own, with a writer."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    port = port or embedded_kafka.free_port()
+    server = ClickHouseServer(f"http://127.0.0.1:{port}", "writer", "writer-of-the-tests")
+    command = [sys.executable, "-m", "pipeline.embedded.clickhouse_http", "--path", str(data_dir / "store"), "--port", str(port)]
+    env = {"TELEMETRY_CLICKHOUSE__USER": server.user, "TELEMETRY_CLICKHOUSE__PASSWORD": server.password}
+    with running(command, data_dir / "clickhouse.log", lambda: _answers_ping(server.url), env):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Bootstrap servers of one real broker for the whole run; topics are not created."""
+    if docker_answers():
+        with _broker_container() as bootstrap_servers:
+            yield bootstrap_servers
+        return
+    with embedded_broker(tmp_path_factory.mktemp("kafka")) as bootstrap_servers:
+        yield bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseServer]:
+    """One real ClickHouse for the whole run; migrations are not applied."""
+    if docker_answers():
+        from testcontainers.clickhouse import ClickHouseContainer
+
+        with ClickHouseContainer(_CLICKHOUSE_IMAGE, username="writer", password="writer-of-the-tests") as container:
+            url = f"http://{container.get_container_host_ip()}:{container.get_exposed_port(8123)}"
+            yield ClickHouseServer(url, container.username, container.password)
+        return
+    with embedded_clickhouse(tmp_path_factory.mktemp("clickhouse")) as server:
+        yield server
+
+
+@contextmanager
+def _broker_container() -> Iterator[str]:
+    from testcontainers.core.container import DockerContainer
+
+    port = embedded_kafka.free_port()  # the same inside and outside: clients are sent to the address that is advertised
+    settings = embedded_kafka.server_properties(Path("/tmp/kafka-log"), port, embedded_kafka.free_port())
+    settings["listeners"] = settings["listeners"].replace(f"PLAINTEXT://{embedded_kafka.HOST}", "PLAINTEXT://0.0.0.0")
+    container = DockerContainer(_KAFKA_IMAGE).with_bind_ports(port, port)
+    for name, value in settings.items():
+        container.with_env("KAFKA_" + name.upper().replace(".", "_"), value)
+    with container:
+        _wait(lambda: embedded_kafka.answers(port), "the broker's container")
+        yield f"{embedded_kafka.HOST}:{port}"
+
+
+def _wait(ready: Callable[[], bool], what: str, gone: Callable[[], bool] = lambda: False) -> None:
+    """Until `ready()`; there is no event to wait for, another process starts to listen. TimeoutError says `what` is not ready."""
+    deadline = time.monotonic() + _READY_WITHIN_S
+    while not ready():
+        if gone() or time.monotonic() > deadline:
+            raise TimeoutError(f"{what} is not ready")
+        time.sleep(0.05)
+
+
+@cache
+def docker_answers() -> bool:
+    """True when the Docker engine that the clients would use answers a ping."""
+    address = urlsplit(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"))
+    family, target = (socket.AF_UNIX, address.path) if address.scheme == "unix" else (socket.AF_INET, (address.hostname, address.port))
+    try:
+        with socket.socket(family) as connection:
+            connection.settimeout(5)
+            connection.connect(target)
+            connection.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+            return b" 200 " in connection.recv(64)
+    except OSError:
+        return False
+
+
+def _answers_ping(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/ping", timeout=2) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
