@@ -1,0 +1,59 @@
+"""An escalation event on `escalations.v1`: who is to be told about an incident, and when. Its timers are rebuilt from this topic alone.
+
+A record with a `target` asks for one notification: `step_due` and `reassigned` page, `acked` acknowledges, `resolved` resolves.
+Published at least once: readers keep the first record of each `escalation_id`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.alert import Alert, Digest, Severity
+from schemas.timestamps import Timestamp
+
+SCHEMA_VERSION: Final = 1
+
+EscalationEvent = Literal["opened", "step_due", "acked", "unacked", "reassigned", "resolved"]
+
+
+class PlannedStep(BaseModel):
+    """A step still to come: at `due_at` every target is paged, unless the incident is acknowledged or resolved before."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    step: Annotated[int, Field(ge=0)]
+    targets: tuple[str, ...]
+    due_at: Timestamp
+
+
+class Escalation(BaseModel):
+    """One event. `plan` is set in `opened` and `unacked`: the steps to come, which replace every earlier plan of the incident.
+
+    step, due_at: of the step that came due, else null. actor: who acted, `alerter` for timers. command_id: the command obeyed.
+    alert: the incident as it was, whole, so that a notification needs no other topic.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    escalation_id: Digest
+    incident_key: Digest
+    rule: Annotated[str, Field(min_length=1)]
+    severity: Severity
+    event: EscalationEvent
+    step: int | None
+    target: str | None
+    due_at: Timestamp | None
+    at: Timestamp
+    actor: str
+    command_id: str | None
+    reason: str
+    plan: tuple[PlannedStep, ...]
+    alert: Alert
+
+
+def parse_escalation(value: bytes) -> Escalation:
+    """Read one record of `escalations.v1`. Raises pydantic.ValidationError."""
+    return Escalation.model_validate_json(value)
