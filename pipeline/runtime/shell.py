@@ -1,0 +1,98 @@
+"""Faust as the shell of a role: agents, services, signals, exit status. Its own Kafka, tables, web server and monitor are off.
+
+`telemetry worker` calls `run(app)`; `faust -A pipeline.worker worker` makes the same `RoleWorker` from the app's settings.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import faust
+import sentry_sdk
+import structlog
+from faust.app import BootStrategy as FaustBootStrategy
+from pydantic import BaseModel, SecretStr
+
+from pipeline.runtime.errors import Stop, TelemetryError
+from pipeline.runtime.logs import configure_logs
+from pipeline.runtime.sentry import init_sentry
+from pipeline.runtime.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+class ShellApp(faust.App):
+    """A Faust app without Faust's Kafka. Give it agents on `app.channel(maxsize=0)` and services with `app.service(instance)`.
+
+    Agents start first, then services in the order they were given; they stop in reverse.
+    """
+
+    class BootStrategy(FaustBootStrategy):
+        enable_kafka = False
+        enable_web = False  # `faust worker` turns the setting on again, and would listen on 0.0.0.0:6066
+        enable_sensors = False
+
+    def __init__(self, role: str, settings: Settings, **options: Any) -> None:
+        self.role, self.settings = role, settings
+        super().__init__(f"nutricoach-{role}", broker="kafka://unused", store="memory://", Worker=RoleWorker, autodiscover=False, **options)
+
+    async def on_first_start(self) -> None:
+        """Not Faust's, which makes directories for tables where it stands."""
+        init_sentry(self.settings, self.role)
+
+
+class RoleWorker(faust.Worker):
+    """Runs a ShellApp: JSON logs, exit status 0 after SIGTERM or SIGINT, else one line on stderr and the status of the error."""
+
+    app: ShellApp
+
+    def __init__(self, app: ShellApp, *services: Any, **options: Any) -> None:
+        configure_logs(app.role, secrets_of(app.settings))
+        options |= {"override_logging": False, "redirect_stdouts": False, "quiet": True}
+        super().__init__(app, *services, **options)
+        self.spinner = None
+
+    async def on_startup_finished(self) -> None:
+        await super().on_startup_finished()
+        gc.collect()
+        gc.freeze()  # what start-up made lives as long as the process: no collection need look at it again
+
+    def execute_from_commandline(self) -> NoReturn:
+        try:
+            super().execute_from_commandline()
+        except SystemExit as leaving:
+            error = leaving.__context__ if leaving.code else None
+        sentry_sdk.flush(timeout=2.0)
+        if error is None:
+            sys.exit(0)
+        line = _line(error)
+        log.critical(line)
+        print(f"telemetry {self.app.role}: {line}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code if isinstance(error, Stop) else 1)
+
+
+def run(app: ShellApp) -> NoReturn:
+    """Run `app` until a signal or an error ends it, then exit the process with the status (`RoleWorker`)."""
+    RoleWorker(app).execute_from_commandline()
+
+
+def secrets_of(value: Any) -> Iterator[str]:
+    """Every secret value inside settings."""
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, BaseModel):
+        yield from secrets_of(list(value.__dict__.values()))
+    elif isinstance(value, dict):
+        yield from secrets_of(list(value.values()))
+    elif isinstance(value, list):
+        for item in value:
+            yield from secrets_of(item)
+
+
+def _line(error: BaseException) -> str:
+    if isinstance(error, TelemetryError):
+        return str(error)
+    return f"ended by a bug, {type(error).__name__}: {' '.join(str(error).split())[:300]} (the log has the stack)"
