@@ -69,8 +69,14 @@ def test_merging_adds_counts_bucket_by_bucket() -> None:
 
 
 def test_no_values_have_no_quantile() -> None:
-    """An empty histogram answers None, never zero."""
+    """A histogram without values answers None, never zero, also when it has buckets."""
     assert quantile({}, 0.5) is None
+    assert quantile({3: 0}, 0) is None
+
+
+def test_an_empty_bucket_is_no_answer() -> None:
+    """The lowest value is that of the lowest bucket with something in it."""
+    assert quantile({-33: 0, 319: 2}, 0) == pytest.approx(2 ** (319.5 / 32), rel=1e-12)
 
 
 def test_a_quantile_is_the_middle_of_the_bucket_of_its_rank() -> None:
