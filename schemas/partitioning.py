@@ -12,8 +12,26 @@ from typing import Final
 
 EVENT_PARTITIONS: Final = 12
 
-#: Key → (murmur2 as Java's signed 32-bit integer, partition of 12); computed with Apache Kafka's org.apache.kafka.common.utils.Utils.
-TEST_VECTORS: Final[dict[str, tuple[int, int]]] = {}
+#: Key → (murmur2 as Java's signed 32-bit integer, partition of 12), computed by org.apache.kafka.common.utils.Utils of kafka-clients 4.3.1.
+TEST_VECTORS: Final[dict[str, tuple[int, int]]] = {
+    "": (275646681, 9),
+    "0": (971027396, 8),
+    "21": (-973932308, 0),
+    "s-7": (46601757, 9),
+    "u-42": (-1954991815, 1),
+    "u-42x": (-1833843897, 11),
+    "foobar": (-790332482, 6),
+    "u-00042": (1346160303, 3),
+    "12345678": (338742798, 6),
+    "session-9": (-1117894392, 8),
+    "a-little-bit-long-string": (-985981536, 8),
+    "0198c0de-7a1b-7c3d-8e4f-00112233aabb": (1125213259, 7),
+    "lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": (-58897971, 5),
+    "Zoë": (-1306457314, 10),
+    "用户-7": (-255974619, 5),
+    "пользователь": (1707906164, 8),
+    "🥑": (828228750, 6),
+}
 
 _M: Final = 0x5BD1E995
 _SEED: Final = 0x9747B28C
