@@ -35,6 +35,7 @@ async def start_producer(
     *,
     compression: Literal["zstd"] | None = None,
     max_request_bytes: int = 1 << 20,
+    max_batch_bytes: int = 16 << 10,
     linger_ms: int = 0,
 ) -> AIOKafkaProducer:
     """A started producer, idempotent, acks=all; the caller stops it. Raises Stop when no broker answers.
@@ -44,6 +45,7 @@ async def start_producer(
         client_id: the role, as the broker's logs show it.
         compression: "zstd" for large repetitive values.
         max_request_bytes: the largest message; the topic's max.message.bytes must allow it.
+        max_batch_bytes: a batch of one partition takes no further message beyond this, before compression.
         linger_ms: how long a batch waits for company.
     """
     producer = AIOKafkaProducer(
@@ -53,6 +55,7 @@ async def start_producer(
         acks="all",
         compression_type=compression,
         max_request_size=max_request_bytes,
+        max_batch_size=max_batch_bytes,
         linger_ms=linger_ms,
         request_timeout_ms=int(SEND_TIMEOUT_S * 1000),
     )
