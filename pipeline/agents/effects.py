@@ -1,0 +1,70 @@
+"""What folding chunks leaves to be made durable, collected until the next flush."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from aiokafka.structs import ConsumerRecord
+
+from pipeline.aggregation.exposures import Exposure, ExposureKey
+from pipeline.aggregation.panes import Snapshot
+from pipeline.runtime.ledger import Chunk
+from schemas.dead_letter import DeadLetter
+
+PaneKey = tuple[int, int, str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Everything below `position` of a partition has had its effects; `watermark_ms` is what it was then."""
+
+    partition: int
+    position: int
+    watermark_ms: int
+
+
+@dataclass(slots=True)
+class Effects:
+    """Effects of a run of chunks, in the containers they are written from. Rows are lines of JSONEachRow.
+
+    Adding the same effects twice, or older ones later, leaves the same numbers behind: every table keeps what wins by key and version.
+    """
+
+    chunks: list[Chunk] = field(default_factory=list)
+    records: int = 0
+    moved: list[ConsumerRecord] = field(default_factory=list)
+    event_rows: list[bytes] = field(default_factory=list)
+    counted_rows: list[bytes] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    dead_letters_sent: bool = False
+    exposures: dict[ExposureKey, Exposure] = field(default_factory=dict)
+    stale: dict[tuple[int, int], int] = field(default_factory=dict)
+    panes: dict[PaneKey, Snapshot] = field(default_factory=dict)
+    progress: dict[int, Progress] = field(default_factory=dict)
+
+    def add_exposures(self, exposures: Iterable[tuple[ExposureKey, Exposure]]) -> None:
+        for key, seen in exposures:
+            self.exposures[key] = min(seen, self.exposures.get(key, seen))
+
+    def add_panes(self, partition: int, snapshots: Iterable[Snapshot]) -> None:
+        for snapshot in snapshots:
+            self.panes[(partition, snapshot.start_ms, snapshot.metric, snapshot.labels)] = snapshot
+
+    def add(self, later: Effects) -> None:
+        """Take over the effects of a flush that follows this one; of a pane only the later snapshot is kept."""
+        self.chunks += later.chunks
+        self.records += later.records
+        self.moved += later.moved
+        self.event_rows += later.event_rows
+        self.counted_rows += later.counted_rows
+        self.dead_letters += later.dead_letters
+        self.add_exposures(later.exposures.items())
+        self.stale |= later.stale
+        self.panes |= later.panes
+        self.progress |= later.progress
+
+    def release(self) -> None:
+        """Give the memory back without having made anything durable: the chunks stay open, and are read again after a rewind."""
+        for chunk in self.chunks:
+            chunk.release()

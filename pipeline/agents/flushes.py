@@ -1,0 +1,72 @@
+"""How a partition's snapshots become records of `panes.v1`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+import orjson
+
+from pipeline.aggregation.panes import Snapshot
+from schemas.metrics import METRICS
+from schemas.pane import SCHEMA_VERSION
+from schemas.timestamps import from_ms, isoformat_ms
+
+#: A larger flush is split, so that every part fits a record with room for the envelope.
+MAX_FLUSH_BYTES: Final = 900_000
+
+
+def flush_values(
+    source_partition: int, last_offset: int, watermark_ms: int | None, caught_up_at_ms: int | None, snapshots: Sequence[Snapshot]
+) -> list[bytes]:
+    """Values for `panes.v1`, in the order they must be written: only the last one carries watermark and caught_up_at."""
+    parts: list[list[bytes]] = [[]]
+    size = 0
+    for pane in map(_pane, snapshots):
+        if size + len(pane) > MAX_FLUSH_BYTES and parts[-1]:
+            parts.append([])
+            size = 0
+        parts[-1].append(pane)
+        size += len(pane) + 1
+    complete = (_instant(watermark_ms), _instant(caught_up_at_ms))
+    ends = [(None, None)] * (len(parts) - 1) + [complete]
+    return [_flush(source_partition, last_offset, *end, part) for part, end in zip(parts, ends, strict=True)]
+
+
+def _flush(source_partition: int, last_offset: int, watermark: str | None, caught_up_at: str | None, panes: list[bytes]) -> bytes:
+    return orjson.dumps(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "source_partition": source_partition,
+            "last_offset": last_offset,
+            "watermark": watermark,
+            "caught_up_at": caught_up_at,
+            "panes": [orjson.Fragment(pane) for pane in panes],
+        }
+    )
+
+
+def _pane(snapshot: Snapshot) -> bytes:
+    return orjson.dumps(
+        {
+            "metric": snapshot.metric,
+            "labels": dict(zip(METRICS[snapshot.metric].labels, snapshot.labels, strict=True)),
+            "start": _pane_start(snapshot.start_ms),
+            "count": snapshot.count,
+            "sum": snapshot.sum_millionths,
+            "buckets": snapshot.buckets,
+            "last_offset": snapshot.last_offset,
+            "version": snapshot.version,
+        },
+        option=orjson.OPT_NON_STR_KEYS,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _pane_start(start_ms: int) -> str:
+    return isoformat_ms(from_ms(start_ms))
+
+
+def _instant(ms: int | None) -> str | None:
+    return None if ms is None else isoformat_ms(from_ms(ms))

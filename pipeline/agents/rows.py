@@ -1,0 +1,132 @@
+"""Lines of the tables a worker writes, in the column order of `pipeline.clickhouse.tables`; times are seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from pipeline.agents.effects import PaneKey, Progress
+from pipeline.aggregation.exposures import Exposure, ExposureKey
+from pipeline.aggregation.panes import Snapshot
+from pipeline.aggregation.partition import Counted
+from schemas.dead_letter import DeadLetter
+from schemas.metrics import METRICS
+
+#: Of a dead letter's bytes, so much is kept where analysts look; the whole is on the topic.
+SAMPLE_BYTES: Final = 200
+
+_NEVER: Final = -1
+
+
+def event_row(event: Mapping[str, Any], properties: bytes, counted: Counted, partition: int, source_name: str) -> bytes:
+    """A line of `events_raw`."""
+    source, trace = event["source"], event.get("trace")
+    return orjson.dumps(
+        (
+            event["event_id"],
+            event["event_type"],
+            counted.occurred_ms / 1000,
+            counted.received_ms / 1000,
+            source["service"],
+            source.get("version"),
+            source["environment"],
+            event.get("user_id"),
+            event.get("session_id"),
+            trace["trace_id"] if trace else None,
+            event.get("flags"),
+            properties.decode(),
+            partition,
+            counted.offset,
+            counted.occurred_ms != counted.sent_ms,
+            source_name,
+            counted.sent_ms / 1000,
+            counted.content_hash,
+        )
+    )
+
+
+def counted_row(event_id: str, counted: Counted, partition: int) -> bytes:
+    """A line of `counted_events`."""
+    return orjson.dumps((partition, counted.offset, event_id, counted.content_hash, counted.received_ms / 1000))
+
+
+def pane_row(partition: int, snapshot: Snapshot) -> bytes:
+    """A line of `panes_raw`."""
+    return orjson.dumps(
+        (
+            snapshot.metric,
+            dict(zip(METRICS[snapshot.metric].labels, snapshot.labels, strict=True)),
+            snapshot.start_ms / 1000,
+            partition,
+            snapshot.count,
+            snapshot.sum_millionths,
+            snapshot.buckets,
+            snapshot.last_offset,
+            snapshot.first_received_ms / 1000,
+            snapshot.version,
+        ),
+        option=orjson.OPT_NON_STR_KEYS,
+    )
+
+
+def pane_rows(panes: Mapping[PaneKey, Snapshot]) -> list[bytes]:
+    """Lines of `panes_raw` for panes by (partition, …)."""
+    return [pane_row(key[0], snapshot) for key, snapshot in panes.items()]
+
+
+def exposure_row(key: ExposureKey, exposure: Exposure) -> bytes:
+    """A line of `first_exposures_raw`."""
+    subject, flag = key
+    return orjson.dumps((subject, flag, exposure.first_at_ms / 1000, exposure.event_id, exposure.variant))
+
+
+def dead_letter_row(letter: DeadLetter) -> bytes:
+    """A line of `dead_letters_raw`. The sample shows field names only: a refused event may hold anything."""
+    return orjson.dumps(
+        (
+            letter.kafka_topic,
+            letter.kafka_partition,
+            letter.kafka_offset,
+            letter.failed_at_ms / 1000,
+            letter.error_code,
+            letter.reason,
+            letter.event_id,
+            letter.event_type,
+            letter.service,
+            redacted_sample(letter.value),
+        )
+    )
+
+
+def stale_mark_row(partition: int, hour_ms: int, offset: int) -> bytes:
+    """A line of `stale_hours` that says: a record at `offset` came too late for a pane of this hour."""
+    return orjson.dumps((partition, hour_ms // 1000, offset, _NEVER))
+
+
+def stale_clear_row(partition: int, hour_ms: int, offset: int) -> bytes:
+    """A line of `stale_hours` that says: everything up to `offset` is in the panes of this hour."""
+    return orjson.dumps((partition, hour_ms // 1000, _NEVER, offset))
+
+
+def progress_row(progress: Progress, now_ms: int) -> bytes:
+    """A line of `partition_progress`."""
+    return orjson.dumps((progress.partition, progress.position, progress.watermark_ms / 1000, now_ms / 1000))
+
+
+def redacted_sample(value: bytes) -> str:
+    """The beginning of a refused value with every letter and digit of its strings and numbers masked, names of fields kept."""
+    try:
+        document = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return f"{len(value)} bytes that are not JSON"
+    return orjson.dumps(_masked(document)).decode()[:SAMPLE_BYTES]
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _masked(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_masked(inner) for inner in value[:3]]
+    return type(value).__name__

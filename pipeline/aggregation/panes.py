@@ -1,0 +1,125 @@
+"""The panes of one partition: folded record by record, each at most once, and read out as absolute snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from pipeline.aggregation.catalogue import Labels
+from pipeline.aggregation.histogram import bucket_of, millionths
+from schemas.metrics import LABEL_VALUES_KEPT, OTHER
+
+Key = tuple[int, str, Labels]
+
+
+@dataclass(slots=True)
+class Pane:
+    """A running pane. `sum_millionths` adds values that were each rounded once; `last_offset` is the last record folded in."""
+
+    key: Key
+    count: int = 0
+    sum_millionths: int = 0
+    buckets: dict[int, int] = field(default_factory=dict)
+    last_offset: int = -1
+    first_received_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a pane stood at: it replaces every snapshot of the same pane and partition with a lower `version`."""
+
+    metric: str
+    labels: Labels
+    start_ms: int
+    count: int
+    sum_millionths: int
+    buckets: dict[int, int]
+    last_offset: int
+    first_received_ms: int
+    version: int
+
+
+class Panes:
+    """Panes by (start_ms, metric, labels), with the label cap applied in offset order.
+
+    The cap needs no state of its own: the values that keep their name are those the panes themselves carry.
+    """
+
+    def __init__(self, loaded: Iterable[Snapshot] = ()) -> None:
+        self._panes: dict[Key, Pane] = {}
+        self._kept: dict[tuple[int, str], tuple[set[str], ...]] = {}
+        self._changed: dict[Key, Pane] = {}
+        for row in loaded:
+            key = (row.start_ms, row.metric, row.labels)
+            pane = Pane(key, row.count, row.sum_millionths, dict(row.buckets), row.last_offset, row.first_received_ms)
+            self._insert(pane)
+
+    def __len__(self) -> int:
+        return len(self._panes)
+
+    def fold(self, start_ms: int, metric: str, labels: Labels, value: float | None, offset: int, received_ms: int) -> None:
+        """Add one record; no effect when its offset is not beyond what the pane already holds."""
+        key = (start_ms, metric, labels)
+        pane = self._panes.get(key) or self._find(key, received_ms)
+        if offset <= pane.last_offset:
+            return
+        pane.count += 1
+        pane.last_offset = offset
+        self._changed[pane.key] = pane
+        if value is not None:
+            bucket = bucket_of(value)
+            pane.sum_millionths += millionths(value)
+            pane.buckets[bucket] = pane.buckets.get(bucket, 0) + 1
+
+    def changed(self) -> list[Snapshot]:
+        """Snapshots of the panes folded into since the last call."""
+        changed, self._changed = self._changed, {}
+        return [_snapshot(pane, 2 * pane.last_offset) for pane in changed.values()]
+
+    def all(self, version: int) -> list[Snapshot]:
+        """Snapshots of every pane, as a repair writes them."""
+        return [_snapshot(pane, version) for pane in self._panes.values()]
+
+    def forget_before(self, start_ms: int) -> None:
+        """Give back the memory of panes that closed and were read out."""
+        for key in [key for key in self._panes if key[0] < start_ms and key not in self._changed]:
+            del self._panes[key]
+            self._kept.pop(key[:2], None)
+
+    def _find(self, key: Key, received_ms: int) -> Pane:
+        start_ms, metric, labels = key
+        capped = self._capped(start_ms, metric, labels)
+        pane = self._panes.get((start_ms, metric, capped))
+        return pane or self._insert(Pane((start_ms, metric, capped), first_received_ms=received_ms))
+
+    def _insert(self, pane: Pane) -> Pane:
+        start_ms, metric, labels = pane.key
+        self._panes[pane.key] = pane
+        kept = self._kept.setdefault((start_ms, metric), tuple(set() for _ in labels))
+        for values, value in zip(kept, labels, strict=True):
+            if value != OTHER:
+                values.add(value)
+        return pane
+
+    def _capped(self, start_ms: int, metric: str, labels: Labels) -> Labels:
+        kept = self._kept.get((start_ms, metric))
+        if kept is None:
+            return labels
+        return tuple(
+            value if value in values or len(values) < LABEL_VALUES_KEPT else OTHER for values, value in zip(kept, labels, strict=True)
+        )
+
+
+def _snapshot(pane: Pane, version: int) -> Snapshot:
+    start_ms, metric, labels = pane.key
+    return Snapshot(
+        metric,
+        labels,
+        start_ms,
+        pane.count,
+        pane.sum_millionths,
+        dict(pane.buckets),
+        pane.last_offset,
+        pane.first_received_ms,
+        version,
+    )

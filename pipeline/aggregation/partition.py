@@ -1,0 +1,133 @@
+"""One partition of `events.v1`: its state at an offset is a function of the records below it, and nothing else.
+
+`fold` takes the next chunk and says what follows from it; making that durable is the caller's work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import xxhash
+
+from pipeline.aggregation.catalogue import feeds
+from pipeline.aggregation.exposures import Exposure, ExposureKey, exposure
+from pipeline.aggregation.panes import Panes
+from pipeline.aggregation.repeats import RepeatWindow, Verdict
+from pipeline.aggregation.watermark import clamp, hour_of, oldest_open, pane_start
+from schemas.event import BadEvent, Decoded, FieldError
+from schemas.partitioning import event_key, partition_of
+
+MOVED_FROM: Final = "moved_from"
+_CONFLICT: Final = (FieldError("event_id", "was used before with other content"),)
+
+
+class Record(Protocol):
+    """What is needed of a Kafka record; `timestamp` is the broker's append time in ms since 1970."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+
+
+@dataclass(slots=True)
+class Counted:
+    """One event that counts: its place in the chunk and what was decided about it."""
+
+    index: int
+    offset: int
+    occurred_ms: int
+    sent_ms: int
+    received_ms: int
+    content_hash: int
+
+
+@dataclass(slots=True)
+class Folded:
+    """What follows from a chunk. Indices are places in the chunk; `stale` maps an hour to the last late offset in it."""
+
+    counted: list[Counted] = field(default_factory=list)
+    moved: list[int] = field(default_factory=list)
+    bad: dict[int, BadEvent] = field(default_factory=dict)
+    exposures: dict[ExposureKey, Exposure] = field(default_factory=dict)
+    stale: dict[int, int] = field(default_factory=dict)
+    repeats: int = 0
+
+
+class PartitionState:
+    """`position` is the next offset to fold, `watermark_ms` the highest min(occurred, received) folded."""
+
+    def __init__(self, partition: int, position: int, watermark_ms: int, panes: Panes, repeats: RepeatWindow) -> None:
+        self.partition = partition
+        self.position = position
+        self.watermark_ms = watermark_ms
+        self.panes = panes
+        self._repeats = repeats
+
+    def fold(self, records: Sequence[Record], decoded: Decoded, next_position: int) -> Folded:
+        """Fold the chunk that begins at `position` and ends below `next_position`. After an exception the state must be dropped."""
+        folded = Folded(bad=dict(decoded.bad))
+        candidates = self._candidates(records, decoded, folded)
+        if candidates:
+            verdicts = self._judge(candidates, decoded)
+            for candidate, verdict in zip(candidates, verdicts, strict=True):
+                self._fold_one(candidate, int(verdict), decoded, folded)
+        self.position = next_position
+        return folded
+
+    def _candidates(self, records: Sequence[Record], decoded: Decoded, folded: Folded) -> list[Counted]:
+        """The valid events that belong here; those of another partition go to `folded.moved`."""
+        candidates = []
+        for i, (record, event) in enumerate(zip(records, decoded.events, strict=True)):
+            if event is None:
+                continue
+            user_id = event.get("user_id")
+            key = event_key(user_id, event.get("session_id"), event["event_id"])
+            if partition_of(key) != self.partition and not _was_moved(record):
+                folded.moved.append(i)
+                continue
+            sent_ms = int(event["occurred_at"].timestamp() * 1e6 + 0.5) // 1000
+            content = f"{event['event_type']}\0{sent_ms}\0{user_id or ''}\0".encode() + decoded.properties[i]
+            received_ms = record.timestamp
+            occurred_ms = clamp(sent_ms, received_ms)
+            candidates.append(Counted(i, record.offset, occurred_ms, sent_ms, received_ms, xxhash.xxh3_64_intdigest(content)))
+        return candidates
+
+    def _judge(self, candidates: Sequence[Counted], decoded: Decoded) -> Sequence[int]:
+        ids = "".join([decoded.events[c.index]["event_id"] for c in candidates])  # type: ignore[index]  # candidates are events
+        return self._repeats.judge(
+            bytes.fromhex(ids.replace("-", "")), [c.offset for c in candidates], [c.content_hash for c in candidates]
+        )
+
+    def _fold_one(self, candidate: Counted, verdict: int, decoded: Decoded, folded: Folded) -> None:
+        event = decoded.events[candidate.index]
+        assert event is not None
+        if verdict == Verdict.CONFLICT:
+            folded.bad[candidate.index] = _conflict(event)
+            return
+        self.watermark_ms = max(self.watermark_ms, min(candidate.occurred_ms, candidate.received_ms))
+        if verdict == Verdict.REPEAT:
+            folded.repeats += 1
+            return
+        folded.counted.append(candidate)
+        start_ms = pane_start(candidate.occurred_ms)
+        if start_ms < oldest_open(self.watermark_ms):
+            folded.stale[hour_of(candidate.occurred_ms)] = candidate.offset
+        else:
+            for metric, labels, value in feeds(event):
+                self.panes.fold(start_ms, metric, labels, value, candidate.offset, candidate.received_ms)
+        if event["event_type"] == "feature_exposure" and (fact := exposure(event, candidate.occurred_ms)) is not None:
+            key, seen = fact
+            folded.exposures[key] = min(seen, folded.exposures.get(key, seen))
+
+
+def _was_moved(record: Record) -> bool:
+    return any(name == MOVED_FROM for name, _ in record.headers)
+
+
+def _conflict(event: Mapping[str, Any]) -> BadEvent:
+    return BadEvent("event_id_conflict", _CONFLICT, event["event_id"], event["event_type"], event["source"]["service"])
