@@ -71,7 +71,7 @@ class Ledger:
         return 0.0 if since is None else now - since
 
     def _settle(self) -> None:
-        while not self.abandoned and self._open and self._open[0].is_done:
+        while self._open and self._open[0].is_done:
             self.committable = self._open.popleft().last_offset + 1
 
     def _give_back(self, chunk: Chunk) -> None:
@@ -107,10 +107,9 @@ class Chunk:
 
     def done(self) -> None:
         """Say that every effect of the chunk is durable. Idempotent; without effect when the ownership has ended."""
-        if not self.is_done:
-            self.is_done = True
-            self.release()
-            self.ledger._settle()
+        self.is_done = True
+        self.release()
+        self.ledger._settle()
 
     def release(self) -> None:
         """Give the memory back. A chunk that is not done stays open: nothing from it on is committed, and a rewind reads it again."""

@@ -34,6 +34,10 @@ class Ownership:
     log_ends: LogEnds = field(default_factory=LogEnds)
     starting: asyncio.Future[None] | None = None
 
+    def loading_since(self) -> float:
+        """Since when the records at the resume offset wait for somebody to read them."""
+        return self.began_at if self.head_since is None else self.head_since
+
     def end(self) -> None:
         """Abandon what is open; a late `done()` changes nothing any more."""
         if self.starting is not None:
@@ -42,11 +46,11 @@ class Ownership:
             self.ledger.abandon()
 
     def successor(self, now: float) -> Ownership:
-        """The ownership that reads the partition again after this one failed; it remembers for how long there was no progress."""
-        ledger = self.ledger
-        if ledger is None or ledger.committable > ledger.resume_at:
-            return Ownership(self.tp, now, 1, None if ledger is None else ledger.head_since())
-        return Ownership(self.tp, now, self.failures + 1, ledger.head_since() or self.head_since)
+        """The ownership that reads the partition again after a chunk failed; it remembers for how long there was no progress."""
+        if self.ledger is None:
+            return Ownership(self.tp, now, self.failures + 1, self.head_since)
+        advanced = self.ledger.committable > self.ledger.resume_at
+        return Ownership(self.tp, now, 1 if advanced else self.failures + 1, self.ledger.head_since())
 
 
 class Ownerships(dict[TopicPartition, Ownership]):
@@ -97,7 +101,7 @@ class Watchdog:
             self._excused_until = now
         for tp, ownership in owned.items():
             ledger = ownership.ledger
-            since = (ownership.head_since or ownership.began_at) if ledger is None else ledger.head_since()
+            since = ownership.loading_since() if ledger is None else ledger.head_since()
             if since is not None and now - max(since, self._excused_until) > self.stuck_after_s:
                 what = "its state is still loading" if ledger is None else f"the records from offset {ledger.committable} on are not done"
                 raise Stop(f"{tp.topic}-{tp.partition} is stuck: {what} after {now - since:.0f} s; ending, so that they are read again")
