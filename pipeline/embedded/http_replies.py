@@ -1,0 +1,137 @@
+"""Headers, bodies and error texts of the ClickHouse HTTP protocol."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+
+import orjson
+from aiohttp import web
+
+from pipeline.embedded.body_encodings import Compressor, response_compressor
+from pipeline.embedded.engine import Answer
+from pipeline.embedded.engine_errors import EngineError
+from pipeline.embedded.http_requests import QueryRequest
+
+_BINARY = "application/octet-stream"
+_CONTENT_TYPES = (  # by the beginning of a format's name in lower case, first match
+    (("jsoneachrow", "jsoncompacteachrow", "jsonstringseachrow", "jsoncompactstringseachrow"), "application/x-ndjson; charset=UTF-8"),
+    (("ndjson", "jsonl"), "application/x-ndjson; charset=UTF-8"),
+    (("json", "geojson"), "application/json; charset=UTF-8"),
+    (("csvwithnames",), "text/csv; charset=UTF-8; header=present"),
+    (("csv",), "text/csv; charset=UTF-8; header=absent"),
+    (("tabseparated", "tsv"), "text/tab-separated-values; charset=UTF-8"),
+    (("native", "rowbinary", "arrow", "parquet", "orc", "avro", "msgpack", "npy", "bson"), _BINARY),
+    (("xml",), "application/xml; charset=UTF-8"),
+    (("markdown",), "text/markdown; charset=UTF-8"),
+)
+
+
+@dataclass(slots=True)
+class Reply:
+    """Answers one request; `sent` says whether its status and headers have gone out."""
+
+    query_id: str
+    version: str
+    display_name: str
+    started_s: float = field(default_factory=time.perf_counter)
+    sent: bool = False
+    compressor: Compressor | None = None
+    content_encoding: str | None = None
+
+    def compress_for(self, query: QueryRequest) -> None:
+        self.compressor, self.content_encoding = response_compressor(
+            query.accept_encoding, enabled=query.compress_http, native=query.compress_native
+        )
+
+    def empty(self) -> web.Response:
+        """To a request without a statement."""
+        return web.Response(text="Ok.\n", headers=self._headers())
+
+    def done(self, answer: Answer) -> web.Response:
+        """To a statement without a result."""
+        return web.Response(body=b"", headers=self._headers() | {"X-ClickHouse-Summary": self._summary(answer)})
+
+    async def whole(self, request: web.Request, parts: Iterable[bytes], format_name: str, answer: Answer) -> web.StreamResponse:
+        """A result that is complete, so that its summary is known."""
+        compressor = self._compressor()
+        body = b"".join([*(compressor.compress(part) for part in parts if part), compressor.flush()])
+        headers = self._result_headers(format_name) | {"X-ClickHouse-Summary": self._summary(answer)}
+        return web.Response(body=body, headers=headers)
+
+    async def stream(self, request: web.Request, blocks: AsyncIterator[bytes], format_name: str) -> web.StreamResponse:
+        """A result block by block. An error on the way is written into the body as a server does, marked by the tag of the header."""
+        tag = secrets.token_hex(8)
+        headers = self._result_headers(format_name) | {
+            "X-ClickHouse-Exception-Tag": tag,
+            "X-ClickHouse-Summary": self._summary(Answer(b"")),
+        }
+        response = web.StreamResponse(headers=headers)
+        await response.prepare(request)
+        self.sent = True
+        compressor = self._compressor()
+        try:
+            async for block in blocks:
+                if data := compressor.compress(block):
+                    await response.write(data)
+        except EngineError as error:
+            await response.write(compressor.compress(_exception_block(tag, self._text(error))))
+        if data := compressor.flush():
+            await response.write(data)
+        await response.write_eof()
+        return response
+
+    def error(self, error: EngineError) -> web.Response:
+        headers = self._headers() | {"X-ClickHouse-Exception-Code": str(error.number)}
+        if error.http_status == 401:
+            headers["WWW-Authenticate"] = 'Basic realm="ClickHouse server HTTP API"'
+        return web.Response(status=error.http_status, text=self._text(error), headers=headers)
+
+    def _compressor(self) -> Compressor:
+        assert self.compressor is not None
+        return self.compressor
+
+    def _text(self, error: EngineError) -> str:
+        text = str(error)
+        return f"{text}\n" if "(version " in text else f"{text} (version {self.version} (official build))\n"
+
+    def _headers(self) -> dict[str, str]:
+        return {
+            "X-ClickHouse-Query-Id": self.query_id,
+            "X-ClickHouse-Server-Display-Name": self.display_name,
+            "X-ClickHouse-Timezone": "UTC",
+        }
+
+    def _result_headers(self, format_name: str) -> dict[str, str]:
+        headers = self._headers() | {"X-ClickHouse-Format": format_name, "Content-Type": content_type(format_name)}
+        if self.content_encoding:
+            headers["Content-Encoding"] = self.content_encoding
+        return headers
+
+    def _summary(self, answer: Answer) -> str:
+        elapsed_ns = int((time.perf_counter() - self.started_s) * 1e9)
+        counts = {
+            "read_rows": answer.read_rows or answer.written_rows,
+            "read_bytes": answer.read_bytes or answer.written_bytes,
+            "written_rows": answer.written_rows,
+            "written_bytes": answer.written_bytes,
+            "total_rows_to_read": 0,
+            "result_rows": answer.result_rows,
+            "result_bytes": len(answer.data) or answer.written_bytes,
+            "elapsed_ns": elapsed_ns,
+        }
+        return orjson.dumps({name: str(count) for name, count in counts.items()}).decode()
+
+
+def content_type(format_name: str) -> str:
+    """The Content-Type a server gives to a format."""
+    name = format_name.lower()
+    return next((kind for beginnings, kind in _CONTENT_TYPES if name.startswith(beginnings)), "text/plain; charset=UTF-8")
+
+
+def _exception_block(tag: str, text: str) -> bytes:
+    message = text.encode()
+    head = b"\r\n__exception__\r\n" + tag.encode() + b"\r\n"
+    return head + message + str(len(message)).encode() + b" " + tag.encode() + b"\r\n__exception__\r\n"
