@@ -19,6 +19,8 @@ def check_exposure(settings: Gateway) -> None:
     """Raises ConfigurationError when anybody on the network could write, or when a promise about user ids would not be kept."""
     if not settings.write_keys and not is_loopback(settings.host):
         raise ConfigurationError(f"the gateway on {settings.host} would take events from anybody: set TELEMETRY_GATEWAY__WRITE_KEYS")
+    if settings.pepper is not None:
+        raise ConfigurationError("TELEMETRY_GATEWAY__PEPPER is set, but this version stores user ids as they come: unset it to accept that")
 
 
 def is_loopback(host: str) -> bool:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from pipeline.gateway.access import Cors, WriteKeys, check_exposure
+from pipeline.gateway.connections import FirstRequestDeadline
 from pipeline.gateway.events import PATH, EventsApi, refusal
 from pipeline.gateway.publish import BATCH_BYTES, Publisher
 from pipeline.runtime.clock import Clock, NewId, SystemClock, new_id
@@ -49,31 +53,56 @@ async def _serve(settings: Settings) -> None:
     stopped = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stopped.set)
-    clock = SystemClock()
+    async with serving(settings, SystemClock(), new_id) as gateway:
+        gc.collect()
+        gc.freeze()  # what start-up made lives as long as the process: no collection need look at it again
+        stopping = asyncio.create_task(stopped.wait())
+        await asyncio.wait({gateway.publishing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if gateway.publishing.done():
+            gateway.publishing.result()
+    log.info("stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A gateway that listens at `url`; `publishing` ends only with the error that ends the gateway."""
+
+    url: str
+    publisher: Publisher
+    publishing: asyncio.Task[None]
+
+
+@asynccontextmanager
+async def serving(settings: Settings, clock: Clock, new_id: NewId) -> AsyncIterator[Serving]:
+    """Listen and publish until the block ends; then requests in flight are answered before it is left.
+
+    Raises:
+        ConfigurationError: the address cannot be had.
+    """
     connect = partial(
         start_producer, settings.kafka.bootstrap_servers, "nutricoach-gateway", compression="zstd", max_batch_bytes=BATCH_BYTES
     )
     publisher = Publisher(EVENTS.name, connect, clock)
-    runner = await _listen(build_app(settings.gateway, publisher, clock, new_id), settings.gateway)
-    publishing = asyncio.create_task(publisher.run())
-    stopping = asyncio.create_task(stopped.wait())
-    gc.collect()
-    gc.freeze()  # what start-up made lives as long as the process: no collection need look at it again
+    deadline = FirstRequestDeadline(clock)
+    runner = _runner(build_app(settings.gateway, publisher, deadline, clock, new_id))
+    await runner.setup()
+    tasks: list[asyncio.Task[None]] = []
     try:
-        await asyncio.wait({publishing, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        await runner.cleanup()
+        url = await _listen(runner, settings.gateway)
+        tasks.append(asyncio.create_task(publisher.run()))
+        tasks.append(asyncio.create_task(deadline.run(lambda: runner.server.connections if runner.server else [])))
+        yield Serving(url, publisher, tasks[0])
     finally:
-        for task in (publishing, stopping):
+        await runner.cleanup()
+        for task in tasks:
             task.cancel()
-        (outcome, _) = await asyncio.gather(publishing, stopping, return_exceptions=True)
-    if isinstance(outcome, Exception):
-        raise outcome
-    log.info("stopped")
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def build_app(settings: Gateway, publisher: Publisher, clock: Clock, new_id: NewId) -> web.Application:
-    """The routes over `publisher`, which the caller runs."""
-    app = web.Application(middlewares=[_refusals])
+def build_app(settings: Gateway, publisher: Publisher, deadline: FirstRequestDeadline, clock: Clock, new_id: NewId) -> web.Application:
+    """The routes over `publisher` and `deadline`, which the caller runs."""
+    app = web.Application(middlewares=[deadline.middleware(), _refusals])
     api = EventsApi(keys=WriteKeys(settings.write_keys), cors=Cors(settings.cors_origins), publisher=publisher, clock=clock, new_id=new_id)
     app.router.add_post(PATH, api.post)
     app.router.add_route("OPTIONS", PATH, api.options)
@@ -82,7 +111,7 @@ def build_app(settings: Gateway, publisher: Publisher, clock: Clock, new_id: New
 
 
 @web.middleware
-async def _refusals(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
+async def _refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
     """What the router refuses is said the same way as what we refuse."""
     try:
         return await handler(request)
@@ -93,8 +122,8 @@ async def _refusals(request: web.Request, handler: Callable[[web.Request], Await
         return response
 
 
-async def _listen(app: web.Application, settings: Gateway) -> web.AppRunner:
-    runner = web.AppRunner(
+def _runner(app: web.Application) -> web.AppRunner:
+    return web.AppRunner(
         app,
         access_log=None,  # a query may carry a write key
         auto_decompress=False,  # bounds are ours
@@ -102,14 +131,15 @@ async def _listen(app: web.Application, settings: Gateway) -> web.AppRunner:
         keepalive_timeout=_KEEPALIVE_S,
         lingering_time=_LINGER_S,
     )
-    await runner.setup()
+
+
+async def _listen(runner: web.AppRunner, settings: Gateway) -> str:
     try:
         await web.TCPSite(runner, settings.host, settings.port, backlog=_BACKLOG).start()
     except OSError as error:
-        await runner.cleanup()
-        raise ConfigurationError(
-            f"the gateway cannot listen on {settings.host}:{settings.port} ({error.strerror}); set TELEMETRY_GATEWAY__HOST and __PORT"
-        ) from error
+        reason = f"the gateway cannot listen on {settings.host}:{settings.port} ({error.strerror})"
+        raise ConfigurationError(f"{reason}; set TELEMETRY_GATEWAY__HOST and TELEMETRY_GATEWAY__PORT") from error
     host, port = runner.addresses[0][:2]
-    log.info("listening", url=f"http://{host}:{port}")
-    return runner
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    log.info("listening", url=url)
+    return url

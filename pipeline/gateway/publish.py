@@ -105,6 +105,7 @@ class Publisher:
 
     async def _open(self) -> AIOKafkaProducer:
         producer = await self._connect()
+        self._reason = f"topic {self._topic} (`telemetry topics` creates it)"
         try:
             partitions = await producer.partitions_for(self._topic)
         except BaseException:
@@ -145,9 +146,9 @@ class Publisher:
             try:
                 await (await producer.send_batch(batch, self._topic, partition=lane.partition))
             except BaseException:
-                self._settle(lane, RetryAfter("Kafka refused the events for now; send the same request again"))
+                self._settle(lane, acknowledged=False)
                 raise
-            self._settle(lane, None)
+            self._settle(lane, acknowledged=True)
 
     def _fill(self, batch: BatchBuilder, lane: _Lane) -> None:
         """Move records of `lane` into `batch` until it is full; those whose request was given up are dropped."""
@@ -163,14 +164,14 @@ class Publisher:
                 sent.append(waiting[0])
             waiting.popleft()
 
-    def _settle(self, lane: _Lane, error: RetryAfter | None) -> None:
+    def _settle(self, lane: _Lane, *, acknowledged: bool) -> None:
         for record, request in lane.sent:
             self._unacked.give_back(_size(record))
             request.missing -= 1
             if request.done.done():
                 continue
-            if error is not None:
-                request.done.set_exception(error)
+            if not acknowledged:
+                request.done.set_exception(RetryAfter("Kafka refused the events for now; send the same request again"))
             elif request.missing == 0:
                 request.done.set_result(None)
         lane.sent = []
