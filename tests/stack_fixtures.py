@@ -8,8 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +17,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pipeline.embedded import kafka as embedded_kafka
+from pipeline.embedded.kafka import server_properties
+from pipeline.embedded.ports import HOST, free_port
+from pipeline.embedded.readiness import is_ready
 
 _READY_WITHIN_S = 60.0
 _STOP_WITHIN_S = 10.0
@@ -60,21 +60,21 @@ def running(command: list[str], log_file: Path, ready: Callable[[], bool], env: 
 def embedded_broker(data_dir: Path, port: int | None = None) -> Iterator[str]:
     """An embedded Apache Kafka of its own; yields its bootstrap servers."""
     data_dir.mkdir(parents=True, exist_ok=True)
-    port = port or embedded_kafka.free_port()
+    port = port or free_port()
     command = [sys.executable, "-m", "pipeline.embedded.kafka", "--data-dir", str(data_dir), "--port", str(port)]
-    with running(command, data_dir / "kafka.log", lambda: embedded_kafka.answers(port)):
-        yield f"127.0.0.1:{port}"
+    with running(command, data_dir / "kafka.log", lambda: is_ready(f"kafka://{HOST}:{port}")):
+        yield f"{HOST}:{port}"
 
 
 @contextmanager
 def embedded_clickhouse(data_dir: Path, port: int | None = None) -> Iterator[ClickHouseServer]:
     """An embedded ClickHouse of its own, with a writer."""
     data_dir.mkdir(parents=True, exist_ok=True)
-    port = port or embedded_kafka.free_port()
-    server = ClickHouseServer(f"http://127.0.0.1:{port}", "writer", "writer-of-the-tests")
+    port = port or free_port()
+    server = ClickHouseServer(f"http://{HOST}:{port}", "writer", "writer-of-the-tests")
     command = [sys.executable, "-m", "pipeline.embedded.clickhouse_http", "--path", str(data_dir / "store"), "--port", str(port)]
     env = {"TELEMETRY_CLICKHOUSE__USER": server.user, "TELEMETRY_CLICKHOUSE__PASSWORD": server.password}
-    with running(command, data_dir / "clickhouse.log", lambda: _answers_ping(server.url), env):
+    with running(command, data_dir / "clickhouse.log", lambda: is_ready(f"{server.url}/ping"), env):
         yield server
 
 
@@ -107,15 +107,15 @@ def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseS
 def _broker_container() -> Iterator[str]:
     from testcontainers.core.container import DockerContainer
 
-    port = embedded_kafka.free_port()  # the same inside and outside: clients are sent to the address that is advertised
-    settings = embedded_kafka.server_properties(Path("/tmp/kafka-log"), port, embedded_kafka.free_port())
-    settings["listeners"] = settings["listeners"].replace(f"PLAINTEXT://{embedded_kafka.HOST}", "PLAINTEXT://0.0.0.0")
+    port = free_port()  # the same inside and outside: clients are sent to the address that is advertised
+    settings = server_properties(Path("/tmp/kafka-log"), port, free_port())
+    settings["listeners"] = settings["listeners"].replace(f"PLAINTEXT://{HOST}", "PLAINTEXT://0.0.0.0")
     container = DockerContainer(_KAFKA_IMAGE).with_bind_ports(port, port)
     for name, value in settings.items():
         container.with_env("KAFKA_" + name.upper().replace(".", "_"), value)
     with container:
-        _wait(lambda: embedded_kafka.answers(port), "the broker's container")
-        yield f"{embedded_kafka.HOST}:{port}"
+        _wait(lambda: is_ready(f"kafka://{HOST}:{port}"), "the broker's container")
+        yield f"{HOST}:{port}"
 
 
 def _wait(ready: Callable[[], bool], what: str, gone: Callable[[], bool] = lambda: False) -> None:
@@ -139,12 +139,4 @@ def docker_answers() -> bool:
             connection.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
             return b" 200 " in connection.recv(64)
     except OSError:
-        return False
-
-
-def _answers_ping(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/ping", timeout=2) as response:
-            return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
         return False

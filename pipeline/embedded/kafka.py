@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
-import struct
 import subprocess
 import sys
 import uuid
@@ -16,9 +14,8 @@ from typing import NoReturn
 
 from pipeline.embedded.java import Java, find_java
 from pipeline.embedded.kafka_jars import class_path
-from pipeline.runtime.errors import Stop, TelemetryError
-
-HOST = "127.0.0.1"
+from pipeline.embedded.ports import HOST, free_port
+from pipeline.runtime.errors import ConfigurationError, Stop, TelemetryError
 
 _JVM = (
     "-Xms128m",
@@ -30,8 +27,6 @@ _JVM = (
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSZ",
 )
-
-_API_VERSIONS_REQUEST = struct.pack(">ihhih", 10, 18, 0, 1, -1)  # size, key, version, correlation id, no client id
 
 
 def server_properties(log_dir: Path, port: int, controller_port: int) -> dict[str, str]:
@@ -92,23 +87,6 @@ def _format(config: Path, java: Java, jars: str) -> None:
         raise Stop(f"Kafka's storage in {config.parent} cannot be formatted: {said}")
 
 
-def answers(port: int, timeout_s: float = 2.0) -> bool:
-    """True when a broker on `port` of loopback answers a request (ApiVersions) within `timeout_s`."""
-    try:
-        with socket.create_connection((HOST, port), timeout_s) as connection:
-            connection.sendall(_API_VERSIONS_REQUEST)
-            return len(connection.recv(4)) == 4
-    except OSError:
-        return False
-
-
-def free_port() -> int:
-    """A port of loopback that was free a moment ago."""
-    with socket.create_server((HOST, 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def main(arguments: Sequence[str]) -> NoReturn:
     """Become the broker: this process is replaced by the JVM, so signals and the exit code are the broker's own."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.embedded.kafka", description=__doc__)
@@ -118,7 +96,8 @@ def main(arguments: Sequence[str]) -> NoReturn:
     try:
         command = prepare(options.data_dir.absolute(), options.port, find_java(), class_path())
     except TelemetryError as error:
-        sys.exit(str(error))
+        sys.stderr.write(f"{error}\n")
+        sys.exit(ConfigurationError.exit_code)  # a restart will not help: somebody must act
     os.execv(command[0], command)
 
 

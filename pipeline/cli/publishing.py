@@ -1,0 +1,175 @@
+"""Sends the events of a file: one lane per partition, one request at a time in each, so that the order of every key is kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import aiohttp
+import orjson
+from aiokafka import AIOKafkaProducer
+
+from pipeline.cli.event_file import Line
+from pipeline.runtime.clock import Clock
+from pipeline.runtime.errors import RetryAfter, Stop
+from pipeline.runtime.producer import Message, send_all
+from schemas.event import decode
+from schemas.partitioning import EVENT_PARTITIONS
+from schemas.topics import EVENTS
+
+BATCH_EVENTS: Final = 500
+BATCH_BYTES: Final = 512 << 10
+#: A replay by event time sends what is due at least this often.
+PACE_S: Final = 0.1
+#: So long a stack that does not answer is waited for.
+GIVE_UP_S: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A line that was refused, and why; `errors` as the gateway words them."""
+
+    line: int
+    event_id: str
+    errors: tuple[dict[str, str], ...]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a file."""
+
+    accepted: int = 0
+    rejected: list[Rejection] = field(default_factory=list)
+
+
+class Sink(Protocol):
+    """Sends a batch of lines that belong to one partition; returns those refused. Raises RetryAfter when it must be sent again."""
+
+    async def __call__(self, lines: Sequence[Line]) -> list[Rejection]: ...
+
+
+async def publish(
+    lines: Iterable[Line], sink: Sink, clock: Clock, on_sent: Callable[[int], None], due_s: Callable[[Line], float] | None = None
+) -> Outcome:
+    """Send all lines and wait for the answers.
+
+    Args:
+        lines: in file order.
+        sink: where they go.
+        clock: for pace and patience.
+        on_sent: told how many lines have just been answered for.
+        due_s: when a line may leave, in seconds after the start; None: as fast as the sink takes them.
+    """
+    outcome = Outcome()
+    lanes = [_Lane(sink, clock, on_sent, outcome) for _ in range(EVENT_PARTITIONS)]
+    async with asyncio.TaskGroup() as group:
+        for lane in lanes:
+            group.create_task(lane.run())
+        began = clock.monotonic()
+        for line in lines:
+            if due_s is not None and (wait_s := began + due_s(line) - clock.monotonic()) > PACE_S:
+                for lane in lanes:
+                    await lane.send_pending()
+                await asyncio.sleep(wait_s)
+            await lanes[line.partition].add(line)
+        for lane in lanes:
+            await lane.end()
+    return outcome
+
+
+class _Lane:
+    def __init__(self, sink: Sink, clock: Clock, on_sent: Callable[[int], None], outcome: Outcome) -> None:
+        self._sink, self._clock, self._on_sent, self._outcome = sink, clock, on_sent, outcome
+        self._pending: list[Line] = []
+        self._pending_bytes = 0
+        self._batches: asyncio.Queue[list[Line]] = asyncio.Queue(maxsize=4)
+
+    async def add(self, line: Line) -> None:
+        self._pending.append(line)
+        self._pending_bytes += len(line.value)
+        if len(self._pending) >= BATCH_EVENTS or self._pending_bytes >= BATCH_BYTES:
+            await self.send_pending()
+
+    async def send_pending(self) -> None:
+        if self._pending:
+            batch, self._pending, self._pending_bytes = self._pending, [], 0
+            await self._batches.put(batch)
+
+    async def end(self) -> None:
+        await self.send_pending()
+        await self._batches.put([])
+
+    async def run(self) -> None:
+        while batch := await self._batches.get():
+            rejected = await self._patiently(batch)
+            self._outcome.rejected += rejected
+            self._outcome.accepted += len(batch) - len(rejected)
+            self._on_sent(len(batch))
+
+    async def _patiently(self, batch: Sequence[Line]) -> list[Rejection]:
+        """The same ids again are the same events, so a batch whose answer was lost is simply sent again."""
+        began = self._clock.monotonic()
+        while True:
+            try:
+                return await self._sink(batch)
+            except RetryAfter as busy:
+                if self._clock.monotonic() - began > GIVE_UP_S:
+                    raise Stop(f"gave up after {GIVE_UP_S:.0f} s: {busy}; publish the file again, what was accepted counts once") from busy
+                await asyncio.sleep(busy.seconds)
+
+
+def gateway_sink(session: aiohttp.ClientSession, gateway_url: str, write_key: str | None) -> Sink:
+    """Over HTTP, as any service does it."""
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {write_key}"} if write_key else {})
+
+    async def send(lines: Sequence[Line]) -> list[Rejection]:
+        readable = [line for line in lines if line.event_id]
+        unreadable = [_local_rejection(line) for line in lines if not line.event_id]
+        if not readable:
+            return unreadable
+        body = b"[" + b",".join(line.value for line in readable) + b"]"
+        try:
+            async with session.post(f"{gateway_url}/v1/events", data=body, headers=headers) as response:
+                answer = orjson.loads(await response.read())
+                if response.status != 202:
+                    raise _refusal(response, answer)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise RetryAfter(f"the gateway at {gateway_url} does not answer ({type(error).__name__})") from error
+        return unreadable + [
+            Rejection(readable[one["index"]].number, str(one["event_id"] or ""), tuple(one["errors"])) for one in answer["rejected"]
+        ]
+
+    return send
+
+
+def kafka_sink(producer: AIOKafkaProducer) -> Sink:
+    """Straight to the topic, by the key rule; validated here, since no gateway does it."""
+
+    async def send(lines: Sequence[Line]) -> list[Rejection]:
+        decoded = decode([line.value for line in lines])
+        messages = []
+        for line, event in zip(lines, decoded.events, strict=True):
+            if event is not None:
+                key = event.get("user_id") or event.get("session_id") or event["event_id"]
+                messages.append(Message(EVENTS.name, value=line.value, key=key.encode()))
+        await send_all(producer, messages)
+        return [_rejection(lines[i], bad.errors) for i, bad in decoded.bad.items()]
+
+    return send
+
+
+def _refusal(response: aiohttp.ClientResponse, answer: dict[str, Any]) -> Exception:
+    text = f"the gateway answers {response.status} {answer.get('error')}: {answer.get('message')}"
+    if response.status in (429, 503):
+        return RetryAfter(text, float(response.headers.get("Retry-After", 1)))
+    return Stop(text)
+
+
+def _local_rejection(line: Line) -> Rejection:
+    return _rejection(line, decode([line.value]).bad[0].errors)
+
+
+def _rejection(line: Line, errors: Iterable[Any]) -> Rejection:
+    return Rejection(line.number, line.event_id, tuple({"field": error.field, "message": error.message} for error in errors))

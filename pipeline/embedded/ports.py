@@ -1,0 +1,81 @@
+"""Which loopback ports the stack listens on."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from pipeline.runtime.errors import ConfigurationError, Stop
+
+HOST = "127.0.0.1"
+
+FIRST_WORKER = 8110
+ALERTER = 8120
+NOTIFIER = 8130
+MAX_FIXED_WORKERS = ALERTER - FIRST_WORKER
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """One port for each process; `workers` in the order of the workers' numbers."""
+
+    kafka: int
+    clickhouse: int
+    gateway: int
+    alerter: int
+    notifier: int
+    workers: tuple[int, ...]
+
+    def by_role(self) -> Iterator[tuple[str, int]]:
+        """(role, port) of every role."""
+        yield from (("embedded-kafka", self.kafka), ("embedded-clickhouse", self.clickhouse), ("gateway", self.gateway))
+        yield from ((f"worker-{number}", port) for number, port in enumerate(self.workers))
+        yield from (("alerter", self.alerter), ("notifier", self.notifier))
+
+
+def fixed_ports(*, kafka: int, clickhouse: int, gateway: int, workers: int) -> Ports:
+    """The ports people can rely on. Raises ConfigurationError when there are not that many for workers."""
+    if workers > MAX_FIXED_WORKERS:
+        raise ConfigurationError(f"there are fixed ports for {MAX_FIXED_WORKERS} workers; for {workers} add --ports auto")
+    return Ports(kafka, clickhouse, gateway, ALERTER, NOTIFIER, tuple(range(FIRST_WORKER, FIRST_WORKER + workers)))
+
+
+def free_ports(workers: int) -> Ports:
+    """Ports that were all free a moment ago."""
+    with ExitStack() as held:
+        kafka, clickhouse, gateway, alerter, notifier, *rest = (_hold(held) for _ in range(5 + workers))
+        return Ports(kafka, clickhouse, gateway, alerter, notifier, tuple(rest))
+
+
+def free_port() -> int:
+    """One port that was free a moment ago."""
+    with ExitStack() as held:
+        return _hold(held)
+
+
+def refuse_taken(ports: Ports) -> None:
+    """Raises Stop, with the port, its role and what to do, when somebody listens on one of `ports` already."""
+    for role, port in ports.by_role():
+        try:
+            socket.create_server((HOST, port)).close()
+        except OSError as error:
+            raise Stop(f"port {port} ({role}) cannot be had: {error.strerror}; {_remedy(role)}, or start with --ports auto") from None
+
+
+_SETTINGS = {
+    "embedded-kafka": "TELEMETRY_KAFKA__BOOTSTRAP_SERVERS",
+    "embedded-clickhouse": "TELEMETRY_CLICKHOUSE__URL",
+    "gateway": "TELEMETRY_GATEWAY__PORT",
+}
+
+
+def _remedy(role: str) -> str:
+    setting = _SETTINGS.get(role)
+    return "stop what listens there" + (f", name another in {setting}" if setting else "")
+
+
+def _hold(held: ExitStack) -> int:
+    port: int = held.enter_context(socket.create_server((HOST, 0))).getsockname()[1]
+    return port

@@ -1,0 +1,3 @@
+from tests.stack_fixtures import kafka
+
+__all__ = ["kafka"]

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import UnknownTopicOrPartitionError
+
+from pipeline.embedded.ports import free_port
+from tests.stack_fixtures import embedded_broker
+
+TOPIC = "kept"
+
+
+async def test_topics_records_and_commits_survive_a_restart(tmp_path: Path) -> None:
+    """What was written, and how far a group had read, is there after the broker was stopped and started again."""
+    port, partition = free_port(), TopicPartition(TOPIC, 0)
+    with embedded_broker(tmp_path, port) as address:
+        await create_topic(address)
+        async with AIOKafkaProducer(bootstrap_servers=address, acks="all") as producer:
+            sent = [await producer.send_and_wait(TOPIC, str(number).encode()) for number in range(3)]
+        async with AIOKafkaConsumer(TOPIC, bootstrap_servers=address, group_id="readers", enable_auto_commit=False) as consumer:
+            await consumer.commit({partition: sent[1].offset})
+    with embedded_broker(tmp_path, port) as address:
+        async with AIOKafkaConsumer(TOPIC, bootstrap_servers=address, group_id="readers", auto_offset_reset="earliest") as consumer:
+            record = await consumer.getone()
+    assert (record.offset, record.value) == (1, b"1")
+
+
+async def test_topics_are_not_created_by_use(kafka: str) -> None:
+    """A misspelt topic is an error: the broker does not make topics of its own accord."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        described = await admin.describe_topics(["misspelt"])
+        assert described[0]["error_code"] == UnknownTopicOrPartitionError.errno
+        assert "misspelt" not in await admin.list_topics()
+    finally:
+        await admin.close()
+
+
+async def create_topic(address: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=address)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(TOPIC, 1, 1)])
+    finally:
+        await admin.close()
