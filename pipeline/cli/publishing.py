@@ -63,6 +63,21 @@ async def publish(
         due_s: when a line may leave, in seconds after the start; None: as fast as the sink takes them.
     """
     outcome = Outcome()
+    try:
+        await _run_lanes(lines, outcome, sink, clock, on_sent, due_s)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None  # the lanes fail alike, and people get one line
+    return outcome
+
+
+async def _run_lanes(
+    lines: Iterable[Line],
+    outcome: Outcome,
+    sink: Sink,
+    clock: Clock,
+    on_sent: Callable[[int], None],
+    due_s: Callable[[Line], float] | None,
+) -> None:
     lanes = [_Lane(sink, clock, on_sent, outcome) for _ in range(EVENT_PARTITIONS)]
     async with asyncio.TaskGroup() as group:
         for lane in lanes:
@@ -76,7 +91,6 @@ async def publish(
             await lanes[line.partition].add(line)
         for lane in lanes:
             await lane.end()
-    return outcome
 
 
 class _Lane:

