@@ -20,7 +20,7 @@ FINAL_OUTCOMES: Final[frozenset[DeliveryOutcome]] = frozenset({"delivered", "rej
 
 
 class Delivery(BaseModel):
-    """One line in the life of a notification; `delivery_id` is the `escalation_id` that asked for it.
+    """One line in the life of a notification; `delivery_id` belongs to one escalation event and one receiver.
 
     attempt: 0 for the intent, then 1, 2, …; http_status: null when no answer came; reason: one line without addresses or secrets.
     resent: an earlier process may already have sent it and was gone before the outcome was written.

@@ -1,6 +1,6 @@
 """An escalation event on `escalations.v1`: who is to be told about an incident, and when. Its timers are rebuilt from this topic alone.
 
-A record with a `target` asks for one notification: `step_due` and `reassigned` page, `acked` acknowledges, `resolved` resolves.
+`step_due` and `reassigned` page their `target`; of `acked` and `resolved` everybody is told who was paged before.
 Published at least once: readers keep the first record of each `escalation_id`.
 """
 
