@@ -19,7 +19,7 @@ from schemas.events.menus import MenuGenerated
 from schemas.events.recipes import RecipeView
 from schemas.events.services import ApiRequest
 from schemas.events.web import WebVital
-from schemas.seed_names import canonicalise
+from schemas.seed_names import RENAMED_PROPERTIES, canonicalise
 
 AnyEvent = MenuGenerated | RecipeView | WebVital | FeatureExposure | ApiRequest
 Event = Annotated[AnyEvent, Field(discriminator="event_type")]
@@ -36,8 +36,10 @@ EVENT_TYPES: Final[dict[str, type]] = {
 _ONE: Final[TypeAdapter[AnyEvent]] = TypeAdapter(Event)
 _MANY: Final[TypeAdapter[list[AnyEvent]]] = TypeAdapter(list[Event])
 
-#: A backslash may hide a control character; the two words are not JSON but are read as numbers.
-_SUSPICIOUS: Final = (b"\\", b"NaN", b"Infinity")
+#: A backslash may hide a control character, DEL is one; the two words are not JSON but are read as numbers; the two names of the
+#: seed would pass for unknown fields.
+_SUSPICIOUS: Final = (b"\\", b"\x7f", b"NaN", b"Infinity", b'userId"', b'sessionId"')
+_CONTROL_IN_UTF8: Final = re.compile(b"\xc2[\x80-\x9f]")
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _CANONICAL: Final = orjson.OPT_SORT_KEYS
 
@@ -87,12 +89,14 @@ def decode(values: Sequence[bytes]) -> Decoded:
 
 def _decode_together(values: Sequence[bytes]) -> Decoded | None:
     joined = b"[" + b",".join(values) + b"]"
-    if any(word in joined for word in _SUSPICIOUS):
+    if any(word in joined for word in _SUSPICIOUS) or _CONTROL_IN_UTF8.search(joined):
         return None
     try:
         events = _MANY.validate_json(joined)
         properties = [orjson.dumps(event["properties"], option=_CANONICAL) for event in events]
     except (ValidationError, TypeError):
+        return None
+    if not all(RENAMED_PROPERTIES.isdisjoint(event["properties"]) for event in events):
         return None
     # A value that is two events, beside one that is half an event, must not shift its neighbours.
     if len(events) != len(values) or not all(e["event_id"].encode() in v for e, v in zip(events, values, strict=True)):

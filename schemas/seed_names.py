@@ -16,6 +16,8 @@ _PROPERTY_NAMES: Final = {
     "feature_flag": "flag",
     "metric_name": "name",
 }
+#: Property names that are stored under another one.
+RENAMED_PROPERTIES: Final = frozenset(_PROPERTY_NAMES)
 _OUTCOME_OF_SUCCESS: Final = {True: "full", False: "failed"}
 
 
