@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Group
 
-from pipeline.cli import roles, stack  # modules of commands import nothing heavy at their top
+from pipeline.cli import data, roles, stack  # modules of commands import nothing heavy at their top
 from pipeline.runtime.errors import ConfigurationError, Stop, TelemetryError
 
 _INTERRUPTED = 128 + 2  # as a shell counts SIGINT
