@@ -1,0 +1,108 @@
+"""What a worker needs of a partition before it goes on: how far it had come, its open panes, its repeat window, its repair marks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from pipeline.aggregation.panes import Snapshot
+from pipeline.clickhouse.client import Client
+from schemas.metrics import METRICS
+
+#: A row of RowBinary: a UUID is two little-endian halves, the first one first.
+_COUNTED: Final = np.dtype([("offset", "<u8"), ("event_id", "<u8", (2,)), ("content_hash", "<u8")])
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Everything below offset `position` has had its effects; `watermark_ms` (since 1970) is what it was then, 0 before any event."""
+
+    position: int
+    watermark_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Records that counted, by ascending offset; one may be there twice.
+
+    event_ids: (n, 16) bytes, each row as `uuid.UUID.bytes`; offsets: (n,) int64; content_hashes: (n,) uint64.
+    """
+
+    event_ids: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+    content_hashes: NDArray[np.uint64]
+
+
+async def load_progress(client: Client, partition: int) -> Progress | None:
+    """How far the partition had come; None when nothing is known of it."""
+    sql = """
+SELECT position, toUnixTimestamp64Milli(watermark)
+FROM telemetry.partition_progress FINAL
+WHERE kafka_partition = {partition:UInt16}"""
+    for position, watermark_ms in await rows_of(client, sql, {"partition": partition}):
+        return Progress(position, watermark_ms)
+    return None
+
+
+async def load_panes(client: Client, partition: int, from_start_ms: int) -> list[Snapshot]:
+    """The newest snapshot of each pane of the partition that starts at or after an instant."""
+    return await _snapshots(client, "start >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')", partition, from_ms=from_start_ms)
+
+
+async def load_hour_panes(client: Client, partition: int, hour_ms: int) -> list[Snapshot]:
+    """The newest snapshot of each pane of the partition that starts within an hour."""
+    within = """start >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')
+    AND start < fromUnixTimestamp64Milli({from_ms:Int64} + 3600000, 'UTC')"""
+    return await _snapshots(client, within, partition, from_ms=hour_ms)
+
+
+async def load_counted(client: Client, partition: int, from_offset: int, below_offset: int) -> Counted:
+    """The records of the partition that counted, with offsets in [from_offset, below_offset)."""
+    sql = """
+SELECT kafka_offset, event_id, content_hash
+FROM telemetry.counted_events
+WHERE kafka_partition = {partition:UInt16} AND kafka_offset >= {from:UInt64} AND kafka_offset < {below:UInt64}
+ORDER BY kafka_offset"""
+    bounds = {"partition": partition, "from": max(from_offset, 0), "below": max(below_offset, 0)}
+    rows = np.frombuffer(await client.read(sql, "RowBinary", bounds), _COUNTED)
+    event_ids = np.ascontiguousarray(rows["event_id"]).astype(">u8").view(np.uint8).reshape(-1, 16)
+    return Counted(event_ids, rows["offset"].astype(np.int64), np.ascontiguousarray(rows["content_hash"]))
+
+
+async def load_stale_hours(client: Client, partition: int) -> dict[int, int]:
+    """Hours to repair: start in ms since 1970 → offset of the last record that made it stale."""
+    sql = """
+SELECT toInt64(toUnixTimestamp(hour)) * 1000, max(marked_offset) AS marked
+FROM telemetry.stale_hours
+WHERE kafka_partition = {partition:UInt16}
+GROUP BY hour
+HAVING marked > max(cleared_offset)
+ORDER BY hour"""
+    return dict(await rows_of(client, sql, {"partition": partition}))
+
+
+async def rows_of(client: Client, sql: str, parameters: Mapping[str, Any]) -> list[Any]:
+    """The rows of an answer as lists; 64-bit integers stay integers."""
+    return orjson.loads(b"[" + b",".join((await client.read(sql, "JSONCompactEachRow", parameters)).splitlines()) + b"]")  # type: ignore[no-any-return]
+
+
+async def _snapshots(client: Client, condition: str, partition: int, **bounds: int) -> list[Snapshot]:
+    sql = f"""
+SELECT metric, labels, toUnixTimestamp64Milli(start), count, sum, buckets, last_offset, toUnixTimestamp64Milli(first_received_at), version
+FROM telemetry.panes_raw FINAL
+WHERE source_partition = {{partition:UInt16}} AND {condition}"""
+    return list(_as_snapshots(await rows_of(client, sql, {"partition": partition, **bounds})))
+
+
+def _as_snapshots(rows: list[Any]) -> Iterator[Snapshot]:
+    for metric, labels, start_ms, count, total, buckets, last_offset, first_received_ms, version in rows:
+        if metric not in METRICS:
+            continue  # of a metric that this version no longer has: nothing will be folded into it
+        values = tuple(labels.get(label, "") for label in METRICS[metric].labels)
+        by_index = {int(index): n for index, n in buckets.items()}
+        yield Snapshot(metric, values, start_ms, count, total, by_index, last_offset, first_received_ms, version)

@@ -1,0 +1,20 @@
+CREATE OR REPLACE VIEW telemetry.deliveries
+(
+    incident_key String COMMENT 'One incident',
+    receiver LowCardinality(String) COMMENT 'Who is told',
+    intent_at DateTime64(3, 'UTC') COMMENT 'When the notifier set out to deliver it',
+    outcome LowCardinality(String) COMMENT 'intended, retrying, delivered, rejected, gave_up or stale',
+    attempt UInt32 COMMENT '0 for the intent, then 1, 2, …',
+    at DateTime64(3, 'UTC') COMMENT 'When this outcome was known',
+    delivery_id String COMMENT 'One notification of one receiver',
+    rule LowCardinality(String) COMMENT 'Name of the rule',
+    action LowCardinality(String) COMMENT 'trigger, acknowledge or resolve',
+    step Nullable(Int32) COMMENT 'Step of the escalation',
+    http_status Nullable(UInt16) COMMENT 'The receiver''s answer, NULL when none came',
+    reason String COMMENT 'One line without addresses or secrets',
+    resent Bool COMMENT 'An earlier process may already have sent it'
+)
+AS SELECT
+    incident_key, receiver, intent_at, outcome, attempt, at, delivery_id, rule, action, step, http_status, reason, resent
+FROM telemetry.deliveries_raw FINAL
+COMMENT 'What became of each notification, one row per intent and per outcome, from deliveries.v1. Fresh within seconds.'
