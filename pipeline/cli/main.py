@@ -6,7 +6,6 @@ import importlib.metadata
 import logging
 import os
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,6 +29,7 @@ def build() -> App:
     )
     groups: dict[str, Sequence[Callable[..., int]]] = {
         "The stack": (stack.up, stack.status, stack.down, stack.doctor, stack.topics, stack.migrate),
+        "Events": (data.publish,),
         "One role": (roles.gateway, roles.worker, roles.alerter, roles.notifier),
     }
     for title, commands in groups.items():
@@ -74,11 +74,19 @@ def main() -> NoReturn:
     sys.exit(run(sys.argv[1:]))
 
 
-def _keep_stack(error: BaseException) -> Path:
-    file = Path(tempfile.gettempdir()) / f"telemetry-errors-{os.getuid()}.log"
-    with file.open("a", encoding="utf-8") as log:
-        log.write("".join(traceback.format_exception(error)))
-    return file
+def _keep_stack(error: BaseException) -> Path | str:
+    """Where the stack was put: a role of a running stack stands in its data directory, everybody else has the default one."""
+    from pipeline.embedded.stack_state import LOCK_FILE
+    from pipeline.runtime.settings import DEFAULT_DATA_DIR
+
+    logs = (Path.cwd() if Path(LOCK_FILE).exists() else DEFAULT_DATA_DIR) / "logs"
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+        with open(os.open(logs / "bugs.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a", encoding="utf-8") as log:
+            log.write("".join(traceback.format_exception(error)))
+    except OSError as refused:
+        return f"no file ({refused.strerror})"
+    return logs / "bugs.log"
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def plan(data_dir: Path, ports: Ports, writer: Writer, environ: Mapping[str, str
     """The whole stack on `ports`, with the settings of `environ` passed on; only worker and migrations get the writer."""
     addresses = Addresses(f"{HOST}:{ports.kafka}", _url(ports.clickhouse), _url(ports.gateway))
     writing = {"TELEMETRY_CLICKHOUSE__USER": writer.user, "TELEMETRY_CLICKHOUSE__PASSWORD": writer.password}
-    alone = {name: value for name, value in environ.items() if not name.upper().startswith("TELEMETRY_")}
+    alone = {name: value for name, value in environ.items() if not name.upper().startswith(("TELEMETRY_", "SENTRY_"))}
 
     def role(name: str, port: int, **more: str) -> RoleSpec:
         kind = name.partition("-")[0]
@@ -98,7 +98,7 @@ def _clickhouse(data_dir: Path, port: int, env: Mapping[str, str]) -> RoleSpec:
 
 def _env_of(role: str, environ: Mapping[str, str], addresses: Addresses) -> dict[str, str]:
     withheld = ("TELEMETRY_CLICKHOUSE__", *(prefix for prefix, owner in _FOR_ONE_ROLE.items() if owner != role))
-    passed_on = {name: value for name, value in environ.items() if not name.startswith(withheld)}
+    passed_on = {name: value for name, value in environ.items() if not name.upper().startswith(withheld)}
     for credential in ("TELEMETRY_CLICKHOUSE__USER", "TELEMETRY_CLICKHOUSE__PASSWORD"):
         passed_on.pop(credential, None)
     return {

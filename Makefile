@@ -1,0 +1,50 @@
+# Needs Python 3.11 or later and make, nothing else. Another Python: make setup PYTHON=python3.12
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+.PHONY: help
+help: ## this list
+	@$(PYTHON) -c 'import re, sys; [print(f"make {name:<10} {text}") for name, text in re.findall(r"^([\w-]+):.*?## (.*)", open(sys.argv[1]).read(), re.M)]' Makefile
+
+.PHONY: setup
+setup: .venv/installed ## the virtual environment .venv and the Kafka jars; fast when nothing changed
+	@$(BIN)/python -m pipeline.embedded.kafka_jars fetch
+
+.PHONY: up
+up: setup ## the whole stack on loopback, in the background
+	@$(BIN)/telemetry up --detach
+
+.PHONY: down
+down: setup ## stop it
+	@$(BIN)/telemetry down
+
+.PHONY: demo
+demo: setup ## real data, live traffic and one incident, from the first failure to the resolution; about three minutes
+	@$(BIN)/telemetry demo
+
+.PHONY: test
+test: setup ## all tests that need nothing more than setup brings
+	$(BIN)/python -m pytest
+	@$(BIN)/python -c 'print("Not run: test-go (it needs Go).")'
+
+.PHONY: lint
+lint: setup ## format, lint, types, layers
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Stamps are written last, so what was interrupted is done again. A changed lock makes a new environment: nothing old stays in it.
+.venv/locked: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed and this is " + sys.version.split()[0] + ": make setup PYTHON=python3.11")'
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -c 'open("$@", "w").close()'
+
+.venv/installed: .venv/locked pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -c 'open("$@", "w").close()'

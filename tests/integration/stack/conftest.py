@@ -1,3 +1,0 @@
-from tests.stack_fixtures import kafka
-
-__all__ = ["kafka"]

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.embedded.plan import Plan, RoleSpec, StepSpec, plan
+from pipeline.embedded.ports import Ports
+from pipeline.embedded.writer import Writer
+
+PORTS = Ports(kafka=1001, clickhouse=1002, gateway=1003, alerter=1004, notifier=1005, workers=(1006, 1007))
+SETTINGS = {
+    "PATH": "/bin",
+    "SENTRY_DSN": "https://key@sentry/1",
+    "KAFKA_HOME": "/opt/kafka",
+    "TELEMETRY_WORKER__CHUNK_RECORDS": "500",
+    "TELEMETRY_GATEWAY__WRITE_KEYS": "write-key",
+    "TELEMETRY_GATEWAY__PEPPER": "pepper",
+    "TELEMETRY_RECEIVERS__PAGERDUTY__ROUTING_KEY": "routing-key",
+    "telemetry_receivers__slack_critical__url": "https://hook",
+    "TELEMETRY_CLICKHOUSE__USER": "other",
+    "TELEMETRY_CLICKHOUSE__PASSWORD": "other-password",
+    "TELEMETRY_KAFKA__BOOTSTRAP_SERVERS": "elsewhere:9092",
+}
+SECRETS = {"write-key", "pepper", "routing-key", "https://hook", "other-password", "writer-password"}
+
+
+@pytest.fixture
+def whole() -> Plan:
+    return plan(Path("/data"), PORTS, Writer("writer", "writer-password"), SETTINGS)
+
+
+def processes(whole: Plan) -> list[RoleSpec | StepSpec]:
+    return [*whole.servers, *whole.steps, *whole.roles]
+
+
+def test_every_process_of_the_contract_is_there(whole: Plan) -> None:
+    """Servers, the two steps behind their servers, and a role each, with as many workers as ports."""
+    assert [spec.name for spec in whole.servers] == ["embedded-kafka", "embedded-clickhouse"]
+    assert {step.name: step.after for step in whole.steps} == {"topics": "embedded-kafka", "migrate": "embedded-clickhouse"}
+    assert sorted(spec.name for spec in whole.roles) == ["alerter", "gateway", "notifier", "worker-0", "worker-1"]
+
+
+def test_secrets_go_only_to_whom_needs_them(whole: Plan) -> None:
+    """Write keys and pepper to the gateway, receivers' to the notifier, the writer's password to who writes to ClickHouse."""
+    held = {spec.name: SECRETS & set(spec.env.values()) for spec in processes(whole)}
+    assert held == {
+        "embedded-kafka": set(),
+        "embedded-clickhouse": {"writer-password"},
+        "topics": set(),
+        "migrate": {"writer-password"},
+        "gateway": {"write-key", "pepper"},
+        "worker-0": {"writer-password"},
+        "worker-1": {"writer-password"},
+        "alerter": set(),
+        "notifier": {"routing-key", "https://hook"},
+    }
+
+
+def test_addresses_of_the_stack_win_over_the_settings(whole: Plan) -> None:
+    """Every role talks to the Kafka and the ClickHouse that were started with it."""
+    for spec in processes(whole)[len(whole.servers) :]:
+        assert spec.env["TELEMETRY_KAFKA__BOOTSTRAP_SERVERS"] == "127.0.0.1:1001"
+        assert spec.env["TELEMETRY_CLICKHOUSE__URL"] == "http://127.0.0.1:1002"
+        assert spec.env["TELEMETRY_WORKER__CHUNK_RECORDS"] == "500"
+        assert spec.env["SENTRY_DSN"] == "https://key@sentry/1"
+
+
+def test_each_role_has_a_health_address_of_its_own(whole: Plan) -> None:
+    """The gateway serves health on its public port, all others where TELEMETRY_HEALTH__PORT says; the url says the same."""
+    ports = {"gateway": "1003", "worker-0": "1006", "worker-1": "1007", "alerter": "1004", "notifier": "1005"}
+    for role in whole.roles:
+        setting = "TELEMETRY_GATEWAY__PORT" if role.name == "gateway" else "TELEMETRY_HEALTH__PORT"
+        assert role.env[setting] == ports[role.name]
+        assert role.url == f"http://127.0.0.1:{ports[role.name]}"
+        assert role.ready == f"{role.url}/readyz"
+
+
+def test_servers_get_the_environment_but_no_settings(whole: Plan) -> None:
+    """Java and the engine find their way (KAFKA_HOME, PATH), but are told nothing of the pipeline."""
+    kafka, clickhouse = whole.servers
+    assert kafka.env == {name: SETTINGS[name] for name in ("PATH", "KAFKA_HOME")}
+    assert set(clickhouse.env) - set(kafka.env) == {"TELEMETRY_CLICKHOUSE__USER", "TELEMETRY_CLICKHOUSE__PASSWORD"}
+
+
+def test_state_is_kept_in_the_data_directory(whole: Plan) -> None:
+    """Broker and engine each have a folder of their own in it."""
+    kafka, clickhouse = whole.servers
+    assert kafka.command[-4:] == ("--data-dir", "/data/kafka", "--port", "1001")
+    assert clickhouse.command[-4:] == ("--path", "/data/clickhouse", "--port", "1002")
+
+
+def test_commands_start_the_role_they_name(whole: Plan) -> None:
+    """A worker's number is in its name only: the command is the one that people use."""
+    assert {role.name: role.command[-1] for role in whole.roles} == {
+        "gateway": "gateway",
+        "worker-0": "worker",
+        "worker-1": "worker",
+        "alerter": "alerter",
+        "notifier": "notifier",
+    }
