@@ -33,8 +33,8 @@ class Source:
         self.watermark_ms = max(at_ms, self.watermark_ms or at_ms)
         return self
 
-    def failures(self, at_s: float, count: int = 1, **how: float) -> Source:
-        return self.menus(at_s, count, outcome="failed", **how)  # type: ignore[arg-type]
+    def failures(self, at_s: float, count: int = 1, *, provider: str = "ollama", each_ms: float = 1000.0) -> Source:
+        return self.menus(at_s, count, outcome="failed", provider=provider, each_ms=each_ms)
 
     def flush(self, *, caught_up_s: float | None = None, with_watermark: bool = True) -> Flush:
         """What changed since the last one."""
