@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from typing import Final
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from pipeline.gateway.access import Cors, WriteKeys, check_exposure
@@ -45,7 +47,13 @@ def main(settings: Settings) -> None:
     """
     check_exposure(settings.gateway)
     configure_logs("gateway", [key.get_secret_value() for key in settings.gateway.write_keys])
+    logging.getLogger("aiohttp.server").addFilter(_not_the_clients_fault)
     asyncio.run(_serve(settings))
+
+
+def _not_the_clients_fault(record: logging.LogRecord) -> bool:
+    """False for a request that is no HTTP: its error has a stack, quotes the request, and anybody can send as many as they like."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
 
 
 async def _serve(settings: Settings) -> None:

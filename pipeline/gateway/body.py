@@ -6,6 +6,8 @@ import asyncio
 import zlib
 from typing import Final, Protocol
 
+from aiohttp import ClientError
+from aiohttp.http_exceptions import PayloadEncodingError
 from backports.zstd import DecompressionParameter, ZstdDecompressor, ZstdError
 
 from pipeline.gateway import limits
@@ -62,6 +64,8 @@ async def read_body(stream: Stream, declared_bytes: int | None, encoding: str, r
                 if reading.size > limit:
                     raise _too_large(limit)
                 parts.append(part)
+    except (ConnectionError, ClientError, PayloadEncodingError) as error:
+        raise Reject("broken_body", f"the body ends before its end ({type(error).__name__})") from None
     except TimeoutError:
         raise Reject("body_timeout", f"the body did not arrive within {limits.BODY_TIMEOUT_S:.0f} s") from None
     return b"".join(parts)
