@@ -114,10 +114,12 @@ def migrate(*, data_dir: DataDir = None) -> int:
 
     Example: `TELEMETRY_CLICKHOUSE__URL=http://clickhouse:8123 telemetry migrate`
     """
+    import asyncio
+
     from pipeline.cli.address import resolve
     from pipeline.clickhouse.migrations import migrate as apply
 
-    lines = apply(resolve(data_dir, writer=True).settings)
+    lines = asyncio.run(apply(resolve(data_dir, writer=True).settings))
     print("\n".join(lines) or "all migrations had been applied")
     return 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ _BACKOFF_LIMIT_S = 30.0
 _STEADY_AFTER_S = 60.0
 _LOG_LIMIT_BYTES = 16 << 20
 _TAIL_BYTES = 8192
+_REASON = re.compile(r"telemetry(?: [a-z-]+)?: (.+)")
 
 
 class Observer(Protocol):
@@ -37,14 +39,16 @@ def backoff_s(ends_in_a_row: int) -> float:
 
 
 def last_line(log_file: Path, offset: int = 0) -> str:
-    """The last line with text in it that was written after `offset` bytes; '' when there is none."""
+    """The last line written after `offset` bytes that says why a command of ours ended, else that has text; '' when there is none."""
     try:
         with log_file.open("rb") as log:
             log.seek(max(offset, log_file.stat().st_size - _TAIL_BYTES))
             lines = log.read().decode("utf-8", "replace").split("\n")
     except FileNotFoundError:
         return ""
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    said = [line.strip() for line in lines if line.strip()]
+    reasons = [match.group(1) for line in said if (match := _REASON.fullmatch(line))]  # the interpreter may say something after it
+    return (reasons or said or [""])[-1]
 
 
 def rotated_size(log_file: Path) -> int:

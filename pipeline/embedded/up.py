@@ -62,7 +62,7 @@ def run(options: UpOptions, report: Report, ready: Callable[[], None]) -> None:
 def hold_and_run(data_dir: Path, decide: Callable[[], Plan], report: Report, ready: Callable[[], None]) -> None:
     """Run what `decide` plans on `data_dir`, as `run` does; it is asked once the directory is ours and cleared of a dead stack."""
     with _full_disk_is_a_line(data_dir):
-        (data_dir / "logs").mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_directories(data_dir)
         with held(data_dir):
             end_leftovers(data_dir)
             refuse_full_disk(data_dir, shutil.disk_usage(data_dir).free)
@@ -76,7 +76,7 @@ def run_detached(options: UpOptions, report: Report) -> None:
     """
     logs = options.data_dir / "logs"
     with _full_disk_is_a_line(options.data_dir):
-        logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_directories(options.data_dir)
         with (logs / "supervisor.log").open("ab") as log:
             argument = json.dumps({**asdict(options), "data_dir": str(options.data_dir)})
             command = [sys.executable, "-P", "-m", __name__, argument]
@@ -88,8 +88,9 @@ def run_detached(options: UpOptions, report: Report) -> None:
     try:
         with process.stdout:
             for line in process.stdout:  # it closes its end when it is ready, or ends
+                if last:
+                    report(last)
                 last = line.rstrip("\n")
-                report(last)
     except KeyboardInterrupt:
         process.terminate()
         process.wait()
@@ -98,6 +99,13 @@ def run_detached(options: UpOptions, report: Report) -> None:
     if state is None or state.supervisor.pid != process.pid or state.phase is not Phase.RUNNING:
         process.wait()
         raise Stop(last or f"the stack ended at once; see {logs / 'supervisor.log'}")
+    report(last)
+
+
+def make_directories(data_dir: Path) -> None:
+    """The data directory and its logs, for their owner only: events are in them."""
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (data_dir / "logs").mkdir(exist_ok=True)
 
 
 def choose_ports(options: UpOptions, settings: Settings) -> Ports:

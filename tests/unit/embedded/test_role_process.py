@@ -24,10 +24,12 @@ def test_backoff_doubles_up_to_half_a_minute() -> None:
         ("one\ntwo", 4, "two"),
         ("x" * 20_000 + "\nend\n", 0, "end"),
         ("", 0, ""),
+        ("telemetry: no such rule\n/x.py:1: RuntimeWarning: never awaited\n", 0, "no such rule"),
+        ('telemetry worker: the log is gone\n{"event":"closing"}\n', 0, "the log is gone"),
     ],
 )
 def test_last_line_is_the_last_with_text_since_the_start(tmp_path: Path, text: str, offset: int, line: str) -> None:
-    """Blank lines do not count, nor what an earlier process wrote; a long log is read from its end."""
+    """Blank lines do not count, nor what an earlier process wrote; a long log is read from its end; our own line comes first."""
     log = tmp_path / "role.log"
     log.write_text(text)
     assert last_line(log, offset) == line
