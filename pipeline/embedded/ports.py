@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -61,7 +62,8 @@ def refuse_taken(ports: Ports) -> None:
         try:
             socket.create_server((HOST, port)).close()
         except OSError as error:
-            raise Stop(f"port {port} ({role}) cannot be had: {error.strerror}; {_remedy(role)}, or start with --ports auto") from None
+            reason = os.strerror(error.errno or 0).lower()
+            raise Stop(f"port {port} ({role}) cannot be had: {reason}; {_remedy(role)}, or start with --ports auto") from None
 
 
 _SETTINGS = {

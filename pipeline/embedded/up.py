@@ -103,9 +103,12 @@ def run_detached(options: UpOptions, report: Report) -> None:
 
 
 def make_directories(data_dir: Path) -> None:
-    """The data directory and its logs, for their owner only: events are in them."""
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (data_dir / "logs").mkdir(exist_ok=True)
+    """The data directory and its logs, for their owner only: events are in them. Raises Stop when they cannot be made."""
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (data_dir / "logs").mkdir(exist_ok=True)
+    except OSError as error:
+        raise Stop(f"{data_dir} cannot be made: {error.strerror}; name another place with --data-dir") from None
 
 
 def choose_ports(options: UpOptions, settings: Settings) -> Ports:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.embedded.ports import fixed_ports
-from pipeline.embedded.up import UpOptions, choose_ports, environment, refuse_full_disk
+from pipeline.embedded.up import UpOptions, choose_ports, environment, make_directories, refuse_full_disk
 from pipeline.runtime.errors import ConfigurationError, Stop
 from pipeline.runtime.settings import ClickHouse, Gateway, Kafka, Settings
 
@@ -54,6 +54,20 @@ def test_full_disk_is_refused_in_one_line() -> None:
     refuse_full_disk(HERE, 512 << 20)
     with pytest.raises(Stop, match=r"^511 MiB are free on the disk of /data, 512 MiB are needed: free some, or .*--data-dir$"):
         refuse_full_disk(HERE, (512 << 20) - 1)
+
+
+def test_place_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    """A file where the data directory should be is told as such."""
+    (tmp_path / "file").touch()
+    with pytest.raises(Stop, match=r"file cannot be made: File exists; name another place with --data-dir$"):
+        make_directories(tmp_path / "file")
+
+
+def test_directories_are_their_owners_only(tmp_path: Path) -> None:
+    """What people did is in the data directory: nobody else reads it."""
+    make_directories(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").stat().st_mode & 0o077 == 0
+    assert (tmp_path / "a" / "b" / "logs").is_dir()
 
 
 def test_environment_is_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
