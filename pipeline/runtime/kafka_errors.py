@@ -10,6 +10,7 @@ from aiokafka.errors import (
     KafkaError,
     KafkaTimeoutError,
     MessageSizeTooLargeError,
+    OffsetOutOfRangeError,
     TopicAuthorizationFailedError,
 )
 
@@ -30,6 +31,8 @@ def reaction(error: KafkaError | TimeoutError, doing: str) -> TelemetryError:
         return RetryAfter(f"{doing}: Kafka does not answer ({name}), trying again")
     if isinstance(error, MessageSizeTooLargeError):
         return Stop(f"{doing}: a message is larger than the topic or the producer allows; split it or raise max.message.bytes")
+    if isinstance(error, OffsetOutOfRangeError):
+        return Stop(f"{doing}: the log does not hold that offset any more; start again, so that the state is built anew")
     if isinstance(error, _DENIED):
         return Stop(f"{doing}: Kafka refuses it ({name}); grant the role the rights it needs")
     return Stop(f"{doing}: {name}: {_one_line(error)}")

@@ -6,11 +6,12 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TextIO
 
 import orjson
 import structlog
+from pydantic import BaseModel, SecretStr
 from structlog.types import EventDict, Processor, WrappedLogger
 
 from pipeline.runtime import metrics
@@ -20,6 +21,7 @@ _SECRET_KEY = re.compile(r"password|secret|token|authorization|routing_key|write
 _USERINFO = re.compile(r"(\w+://)[^/\s:@]*:[^/\s@]+@")
 _QUERY_KEY = re.compile(r"([?&]key=)[^&\s\"']+")
 _HIDDEN = "***"
+_RESERVED = {*vars(logging.makeLogRecord({})), "message", "asctime"} - {"exc_info", "stack_info"}
 
 
 def configure_logs(role: str, secrets: Iterable[str] = (), *, level: str = "INFO", stream: TextIO | None = None) -> None:
@@ -31,33 +33,47 @@ def configure_logs(role: str, secrets: Iterable[str] = (), *, level: str = "INFO
         level: lines below it are not written.
         stream: where to, stdout unless a test says otherwise.
     """
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.contextvars.merge_contextvars,
+            _rename_reserved,
+            structlog.stdlib.render_to_log_kwargs,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    pre_chain: list[Processor] = [
+        structlog.stdlib.ExtraAdder(),
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _add_role(role),
         _no_traceback_for_expected,
         structlog.processors.format_exc_info,
-        _Redact(secrets),
+        _redact(secrets),
     ]
-    structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=False,
-    )
     handler = logging.StreamHandler(stream or sys.stdout)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _render],
-        )
-    )
+    render: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _render]
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=pre_chain, processors=render))
     handler.addFilter(RateLimit("aiokafka"))  # its producer logs 10,000 lines a second while the broker is away
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(level)
     logging.captureWarnings(True)
+
+
+def secrets_of(value: Any) -> Iterator[str]:
+    """Every secret value inside settings."""
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, BaseModel):
+        yield from secrets_of(list(value.__dict__.values()))
+    elif isinstance(value, dict):
+        yield from secrets_of(list(value.values()))
+    elif isinstance(value, list):
+        for item in value:
+            yield from secrets_of(item)
 
 
 class RateLimit(logging.Filter):
@@ -85,23 +101,26 @@ class RateLimit(logging.Filter):
         return True
 
 
-class _Redact:
+class Redactor:
+    """Hides secrets: values under telling keys, credentials in addresses, and the `secrets` given, wherever they stand."""
+
     def __init__(self, secrets: Iterable[str]) -> None:
         values = sorted((re.escape(secret) for secret in secrets if secret), key=len, reverse=True)
         self._values = re.compile("|".join(values)) if values else None
 
-    def __call__(self, logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
-        return {key: _HIDDEN if _SECRET_KEY.search(key) else self._clean(value) for key, value in event.items()}
+    def text(self, text: str) -> str:
+        text = _QUERY_KEY.sub(rf"\1{_HIDDEN}", _USERINFO.sub(rf"\1{_HIDDEN}@", text))
+        return text if self._values is None else self._values.sub(_HIDDEN, text)
 
-    def _clean(self, value: Any) -> Any:
+    def clean(self, value: Any) -> Any:
+        """The same value, nested as it was, without secrets; what is neither a number nor a container becomes text."""
         if value is None or isinstance(value, int | float):
             return value
         if isinstance(value, dict):
-            return self(None, "", value)
+            return {key: _HIDDEN if _SECRET_KEY.search(str(key)) else self.clean(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
-            return [self._clean(item) for item in value]
-        text = _QUERY_KEY.sub(rf"\1{_HIDDEN}", _USERINFO.sub(rf"\1{_HIDDEN}@", str(value)))
-        return text if self._values is None else self._values.sub(_HIDDEN, text)
+            return [self.clean(item) for item in value]
+        return self.text(str(value))
 
 
 def _add_role(role: str) -> Processor:
@@ -110,6 +129,16 @@ def _add_role(role: str) -> Processor:
         return event
 
     return add
+
+
+def _rename_reserved(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    """The standard library raises when a field is named like one of its own ("name", "args", "process")."""
+    return {f"{key}_" if key in _RESERVED else key: value for key, value in event.items()}
+
+
+def _redact(secrets: Iterable[str]) -> Processor:
+    redactor = Redactor(secrets)
+    return lambda logger, name, event: redactor.clean(dict(event))
 
 
 def _no_traceback_for_expected(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import faust
 import sentry_sdk
 import structlog
 from faust.app import BootStrategy as FaustBootStrategy
-from pydantic import BaseModel, SecretStr
 
 from pipeline.runtime.errors import Stop, TelemetryError
-from pipeline.runtime.logs import configure_logs
+from pipeline.runtime.logs import Redactor, configure_logs, secrets_of
 from pipeline.runtime.sentry import init_sentry
 from pipeline.runtime.settings import Settings
 
@@ -40,8 +38,14 @@ class ShellApp(faust.App):
         super().__init__(f"nutricoach-{role}", broker="kafka://unused", store="memory://", Worker=RoleWorker, autodiscover=False, **options)
 
     async def on_first_start(self) -> None:
-        """Not Faust's, which makes directories for tables where it stands."""
-        init_sentry(self.settings, self.role)
+        init_sentry(self.settings, self.role)  # instead of Faust's directories for tables, made wherever the process stands
+
+    async def on_start(self) -> None:
+        self.finalize()
+
+    async def on_shutdown(self) -> None:
+        if self._consumer is not None:  # a stream makes one, which nobody ever starts or stops, and it holds an event loop
+            self._consumer._thread.thread_loop.close()
 
 
 class RoleWorker(faust.Worker):
@@ -50,7 +54,9 @@ class RoleWorker(faust.Worker):
     app: ShellApp
 
     def __init__(self, app: ShellApp, *services: Any, **options: Any) -> None:
-        configure_logs(app.role, secrets_of(app.settings))
+        secrets = list(secrets_of(app.settings))
+        configure_logs(app.role, secrets)
+        self._redactor = Redactor(secrets)
         options |= {"override_logging": False, "redirect_stdouts": False, "quiet": True}
         super().__init__(app, *services, **options)
         self.spinner = None
@@ -68,8 +74,8 @@ class RoleWorker(faust.Worker):
         sentry_sdk.flush(timeout=2.0)
         if error is None:
             sys.exit(0)
-        line = _line(error)
-        log.critical(line)
+        line = self._redactor.text(_line(error))
+        log.critical(line, exc_info=error)
         print(f"telemetry {self.app.role}: {line}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code if isinstance(error, Stop) else 1)
 
@@ -77,19 +83,6 @@ class RoleWorker(faust.Worker):
 def run(app: ShellApp) -> NoReturn:
     """Run `app` until a signal or an error ends it, then exit the process with the status (`RoleWorker`)."""
     RoleWorker(app).execute_from_commandline()
-
-
-def secrets_of(value: Any) -> Iterator[str]:
-    """Every secret value inside settings."""
-    if isinstance(value, SecretStr):
-        yield value.get_secret_value()
-    elif isinstance(value, BaseModel):
-        yield from secrets_of(list(value.__dict__.values()))
-    elif isinstance(value, dict):
-        yield from secrets_of(list(value.values()))
-    elif isinstance(value, list):
-        for item in value:
-            yield from secrets_of(item)
 
 
 def _line(error: BaseException) -> str:
