@@ -29,7 +29,11 @@ demo: setup ## real data, live traffic and one incident, from the first failure 
 .PHONY: test
 test: setup ## all tests that need nothing more than setup brings
 	$(BIN)/python -m pytest
-	@$(BIN)/python -c 'print("Not run: test-go (it needs Go).")'
+	@$(BIN)/python -c 'print("Not run: make test-go (it needs Go).")'
+
+.PHONY: test-go
+test-go: setup ## clickhouse-go over HTTP against the embedded ClickHouse; needs Go
+	$(BIN)/python -m pytest tests/contract/clickhouse_go/run_clickhouse_go.py
 
 .PHONY: lint
 lint: setup ## format, lint, types, layers
@@ -37,6 +41,10 @@ lint: setup ## format, lint, types, layers
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+.PHONY: wheel
+wheel: setup ## build the package into dist/
+	$(BIN)/python -m build --wheel --no-isolation
 
 # Stamps are written last, so what was interrupted is done again. A changed lock makes a new environment: nothing old stays in it.
 .venv/locked: requirements.lock
