@@ -6,122 +6,19 @@ failed one before it left behind. Nothing here is asynchronous; every call may t
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
+from pipeline.embedded.engine_directory import open_directory
 from pipeline.embedded.engine_errors import EngineError
-from pipeline.embedded.statements import Statement, Vocabulary, judge
-from pipeline.runtime.errors import Stop
+from pipeline.embedded.engine_handles import DATABASE, Handle, quoted
+from pipeline.embedded.engine_vocabulary import Vocabulary
+from pipeline.embedded.statements import Statement, judge
 
-DATABASE = "telemetry"
 MAX_STATEMENT_BYTES = 16 << 20
-_CONFIGURATION = "<clickhouse></clickhouse>\n"
+_REMEMBERED = 2_000
+_REMEMBERED_BYTES = 8 << 10
 _STARTING_SETTINGS = {"implicit_select": "0", "allow_introspection_functions": "0"}
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole result and what it cost, as `X-ClickHouse-Summary` counts it."""
-
-    data: bytes
-    result_rows: int = 0
-    read_rows: int = 0
-    read_bytes: int = 0
-    written_rows: int = 0
-    written_bytes: int = 0
-
-
-class Inserter:
-    """Rows on their way into a table, in the bytes of one input format; `finish` or `cancel` ends it."""
-
-    def __init__(self, inserter: Any) -> None:
-        self._inserter = inserter
-
-    def append(self, data: bytes) -> None:
-        """Raises EngineError; nothing of the block that failed is kept."""
-        try:
-            self._inserter.append(data)
-        except Exception as error:
-            raise EngineError.from_chdb(error) from error
-
-    def finish(self) -> Answer:
-        """Commit. Rows written into materialized views are counted too, as a server does. Raises EngineError."""
-        try:
-            result = self._inserter.finish()
-        except Exception as error:
-            raise EngineError.from_chdb(error) from error
-        return Answer(b"", result_rows=result.rows_written, written_rows=result.rows_written, written_bytes=result.bytes_written)
-
-    def cancel(self) -> None:
-        """Give up what is not written yet; nothing happens after `finish`."""
-        with suppress(RuntimeError):  # it has failed already
-            self._inserter.cancel()
-
-
-class Handle:
-    """One connection to the engine; not to be used by two threads at once, and not after an error (except to close it)."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-        self._inserter: Inserter | None = None
-
-    def configure(self, settings: Mapping[str, str], database: str | None) -> None:
-        """Set `settings` (the last wins, so put readonly last) and the database. Raises EngineError."""
-        if settings:
-            self.query("SET " + ", ".join(f"{name} = {quoted(value)}" for name, value in settings.items()))
-        if database:
-            self.query(f"USE {quoted_name(database)}")
-
-    def query(self, sql: str, format_name: str = "TabSeparatedRaw", parameters: Mapping[str, str] | None = None) -> Answer:
-        """Run one statement and keep its whole result. Raises EngineError."""
-        try:
-            result = self._connection.query(sql, format_name, params=dict(parameters or {}))
-            return Answer(
-                data=result.bytes() or b"",
-                result_rows=result.rows_read(),
-                read_rows=result.storage_rows_read(),
-                read_bytes=result.storage_bytes_read(),
-                written_rows=result.rows_written(),
-                written_bytes=result.bytes_written(),
-            )
-        except Exception as error:
-            raise EngineError.from_chdb(error) from error
-
-    def stream(self, sql: str, format_name: str, parameters: Mapping[str, str]) -> Iterator[bytes]:
-        """Blocks of a SELECT's result as they are made. Raises EngineError at any step."""
-        try:
-            result = self._connection.send_query(sql, format_name, params=dict(parameters))
-            try:
-                for chunk in result:
-                    yield chunk.bytes()
-            finally:
-                result.close()
-        except GeneratorExit:
-            raise
-        except Exception as error:
-            raise EngineError.from_chdb(error) from error
-
-    def insert(self, statement: str, format_name: str) -> Inserter:
-        """Begin an insert; `statement` ends before FORMAT or VALUES. Raises EngineError."""
-        try:
-            self._inserter = Inserter(self._connection.send_insert(statement, format_name))
-        except Exception as error:
-            raise EngineError.from_chdb(error) from error
-        return self._inserter
-
-    def close(self) -> None:
-        """Waits for a statement that is still running; an insert that is not finished is given up."""
-        if self._inserter is not None:
-            self._inserter.cancel()
-        self._connection.close()
 
 
 class Engine:
@@ -129,7 +26,7 @@ class Engine:
 
     def __init__(self, path: Path) -> None:
         """Open `path` (made when absent). Raises Stop with one line when another process has it, or it cannot be written."""
-        self._address, self._base = _connect(path)
+        self._address, self._base = open_directory(path)
         self._own_databases()
         base = Handle(self._base)
         self.version = base.query("SELECT version()").data.decode().strip()
@@ -138,7 +35,7 @@ class Engine:
             outward_functions=_names(base, "SELECT name FROM system.functions WHERE categories IN ('AI', 'Introspection')"),
             formats=_names(base, "SELECT name FROM system.formats"),
         )
-        self.judge = lru_cache(maxsize=4096)(self._judge)
+        self._judged: dict[str, Statement] = {}
 
     def connect(self) -> Handle:
         """A fresh handle; close it when its request is done."""
@@ -151,7 +48,7 @@ class Engine:
         escaped = sql.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r").replace("\0", "\\0")
         handle = self.connect()
         try:
-            handle.configure({**_STARTING_SETTINGS, "max_query_size": str(MAX_STATEMENT_BYTES)}, None)
+            handle.configure({**_STARTING_SETTINGS, "max_query_size": str(MAX_STATEMENT_BYTES)})
             answer = handle.query("SELECT formatQuerySingleLine({statement:String})", parameters={"statement": escaped})
         except EngineError as error:
             raise EngineError(error.number, _SCOPE.sub("", str(error))) from error
@@ -159,8 +56,18 @@ class Engine:
             handle.close()
         return answer.data.decode("utf-8", "surrogateescape").rstrip("\n")
 
-    def _judge(self, sql: str) -> Statement:
-        return judge(self.canonical(sql), self.vocabulary)
+    def judged(self, sql: str) -> Statement | None:
+        """What `judge` has said of the same text before, if it is remembered."""
+        return self._judged.get(sql)
+
+    def judge(self, sql: str) -> Statement:
+        """What `sql` may do. Raises EngineError when it is not one statement, or one that is refused."""
+        statement = judge(self.canonical(sql), self.vocabulary)
+        if len(sql) <= _REMEMBERED_BYTES:
+            while len(self._judged) >= _REMEMBERED:
+                self._judged.pop(next(iter(self._judged)), None)
+            self._judged[sql] = statement
+        return statement
 
     def kill(self, token: str) -> None:
         """Stop every statement whose `log_comment` ends with `token`; it then fails with 394 where it runs."""
@@ -196,69 +103,5 @@ def starting_settings() -> dict[str, str]:
     return dict(_STARTING_SETTINGS)
 
 
-def quoted(value: str) -> str:
-    """`value` as a string literal."""
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def quoted_name(name: str) -> str:
-    """`name` as an identifier."""
-    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
-
-
 def _names(handle: Handle, sql: str) -> list[str]:
     return handle.query(sql).data.decode().split()
-
-
-def _connect(path: Path) -> tuple[str, Any]:
-    # chDB drops the zone of DateTime('UTC') in Native output; only a process in UTC gives the right instants. After the import is too late.
-    os.environ["TZ"] = "UTC"
-    time.tzset()
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        configuration = path / "engine.xml"
-        configuration.write_text(_CONFIGURATION)
-        _refuse_second_process(path)
-        for name in ("default.sql", "default.sql.tmp"):  # the empty database of the last start, which is made anew
-            (path / "metadata" / name).unlink(missing_ok=True)
-        import chdb  # noqa: PLC0415  forks and slow starts come from importing it where it is not used
-    except ImportError:
-        raise Stop(
-            "the embedded ClickHouse needs the `embedded` extra (chdb-core; not for Windows or musl): install it, or use a server"
-        ) from None
-    except OSError as error:
-        raise Stop(f"cannot write to {path}: {error.strerror}; free some space or choose another --path") from None
-    # An explicit configuration, because chDB would otherwise load a config.xml from the current directory.
-    address = f"{path.resolve()}?config-file={configuration.resolve()}"
-    try:
-        return address, chdb.connect(address)
-    except Exception as error:
-        raise Stop(_cannot_open(path, str(error))) from None
-
-
-def _refuse_second_process(path: Path) -> None:
-    """The engine's own lock is found before its library, half a gigabyte, is loaded."""
-    status = path / "status"
-    if not status.exists():
-        return
-    with status.open("rb+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Stop(_cannot_open(path, "Cannot lock file")) from None
-
-
-def _cannot_open(path: Path, text: str) -> str:
-    if "Cannot lock file" in text or "already running" in text:
-        return f"{path} is in use by another engine{_holder(path)}: stop that one, or choose another --path"
-    if "No space left" in text or "NOT_ENOUGH_SPACE" in text:
-        return f"no space left for {path}: free some, or choose another --path"
-    return f"cannot open the engine at {path}: {text.splitlines()[0] if text else 'unknown error'}"
-
-
-def _holder(path: Path) -> str:
-    try:
-        found = re.search(r"PID: (\d+)", (path / "status").read_text())
-    except OSError:
-        return ""
-    return f" (process {found.group(1)})" if found else ""

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any, ParamSpec, TypeVar
 
-from pipeline.embedded.engine import Engine, Handle
+from pipeline.embedded.engine import Engine
 from pipeline.embedded.engine_errors import EngineError
+from pipeline.embedded.engine_handles import Handle
 
 READERS = 8
 WRITERS = 8
 _QUEUE_PER_SLOT = 8
 _QUEUE_TIMEOUT_S = 20.0
 _KILL_INTERVAL_S = 0.2
+_STUCK_S = 30.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -59,11 +62,24 @@ class EngineCalls:
         self.readers, self.writers = Slots(READERS), Slots(WRITERS)
         self._pool = ThreadPoolExecutor(READERS + WRITERS + 4, "engine")
         self._control = ThreadPoolExecutor(2, "engine-control")
+        self._control_since: dict[object, float] = {}
         self._ending: set[asyncio.Task[None]] = set()
+
+    def stuck(self) -> str | None:
+        """Why the process should be restarted: a statement of the server's own has not come back; None while it does its work."""
+        oldest = min(self._control_since.values(), default=None)
+        if oldest is not None and time.monotonic() - oldest > _STUCK_S:
+            return "the engine does not answer"
+        return None
 
     async def control(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """For short statements of the server's own, which must not wait behind anybody's."""
-        return await asyncio.get_running_loop().run_in_executor(self._control, lambda: function(*args, **kwargs))
+        call = object()
+        self._control_since[call] = time.monotonic()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._control, lambda: function(*args, **kwargs))
+        finally:
+            del self._control_since[call]
 
     @asynccontextmanager
     async def request(self, token: str) -> AsyncIterator[EngineRequest]:
@@ -72,8 +88,8 @@ class EngineCalls:
         try:
             yield request
         finally:
-            if request.is_running:
-                task = asyncio.create_task(request.kill_and_close())
+            if request.is_busy:
+                task = asyncio.create_task(request.give_up())
                 self._ending.add(task)
                 task.add_done_callback(self._ending.discard)
             else:
@@ -101,10 +117,14 @@ class EngineRequest:
         self._calls, self._pool, self._token = calls, pool, token
         self._running: asyncio.Future[Any] | None = None
         self._handles: list[Handle] = []
-        self.on_close: Callable[[], None] | None = None
 
     @property
-    def is_running(self) -> bool:
+    def is_busy(self) -> bool:
+        """Whether something was begun that has not come to its end."""
+        return self._is_running or any(handle.is_busy for handle in self._handles)
+
+    @property
+    def _is_running(self) -> bool:
         return self._running is not None and not self._running.done()
 
     def closes(self, handle: Handle) -> Handle:
@@ -112,26 +132,28 @@ class EngineRequest:
         self._handles.append(handle)
         return handle
 
+    def keeps(self, handle: Handle) -> None:
+        """Do not close `handle`: somebody else holds it from now on."""
+        self._handles.remove(handle)
+
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call `function` in a thread. Cancelled, it goes on until it is killed: see `EngineCalls.request`."""
+        """Call `function` in a thread. When this is cancelled the call goes on until the end of `EngineCalls.request` kills it."""
         future = asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*args, **kwargs))
         self._running = future
         return await asyncio.shield(future)
 
-    async def kill_and_close(self) -> None:
-        """A statement that is only about to start is not seen by the first KILL."""
-        assert self._running is not None
-        while self.is_running:
+    async def give_up(self) -> None:
+        """Kill what runs, then close; a statement that is only about to start is not seen by the first KILL."""
+        while self._running is not None and not self._running.done():
             await self._calls.control(self._calls.engine.kill, self._token)
             await asyncio.wait([self._running], timeout=_KILL_INTERVAL_S)
-        self._running.exception()  # nobody else looks at it
-        self.close()
+        if self._running is not None:
+            self._running.exception()  # nobody else looks at it
+        await self._calls.control(self.close)
 
     def close(self) -> None:
         for handle in self._handles:
             handle.close()
-        if self.on_close is not None:
-            self.on_close()
 
 
 def _too_many() -> EngineError:

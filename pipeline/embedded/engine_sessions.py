@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from pipeline.embedded.engine import Handle
 from pipeline.embedded.engine_errors import EngineError
+from pipeline.embedded.engine_handles import Handle
 
-MAX_SESSIONS = 1000
+MAX_SESSIONS = 1_000
 
 
 @dataclass(slots=True)
 class Session:
-    """`handle` is kept only for the temporary tables in it; `set_statements` is what SET left, `database` what USE left."""
+    """`set_statements` is what SET left, in order; `handle` is kept only for the temporary tables in it."""
 
-    handle: Handle | None = None
-    database: str | None = None
     set_statements: list[str] = field(default_factory=list)
+    database: str | None = None
+    handle: Handle | None = None
     expires_at_s: float = 0.0
     in_use: bool = False
 
     @property
     def holds_nothing(self) -> bool:
-        return self.handle is None and self.database is None and not self.set_statements
+        return not self.set_statements and self.database is None and self.handle is None
 
 
 class Sessions:
-    """All sessions, by user and id; not for several threads."""
+    """All sessions, of readers and of the writer apart; for the event loop only."""
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._sessions: dict[tuple[bool, str], Session] = {}
 
@@ -49,10 +48,12 @@ class Sessions:
         return session
 
     def release(self, session: Session, timeout_s: float) -> None:
+        """Let the next request have it; without one it ends after `timeout_s`."""
         session.in_use = False
         session.expires_at_s = self._monotonic() + timeout_s
 
     def close(self) -> None:
+        """Forget all, and the temporary tables of those that are not in use."""
         for session in self._sessions.values():
             if session.handle is not None and not session.in_use:
                 session.handle.close()

@@ -11,10 +11,11 @@ import orjson
 from aiohttp import web
 
 from pipeline.embedded.body_encodings import Compressor, response_compressor
-from pipeline.embedded.engine import Answer
 from pipeline.embedded.engine_errors import EngineError
+from pipeline.embedded.engine_handles import Answer
 from pipeline.embedded.http_requests import QueryRequest
 
+DISPLAY_NAME = "nutricoach-embedded"
 _BINARY = "application/octet-stream"
 _CONTENT_TYPES = (  # by the beginning of a format's name in lower case, first match
     (("jsoneachrow", "jsoncompacteachrow", "jsonstringseachrow", "jsoncompactstringseachrow"), "application/x-ndjson; charset=UTF-8"),
@@ -35,13 +36,14 @@ class Reply:
 
     query_id: str
     version: str
-    display_name: str
     started_s: float = field(default_factory=time.perf_counter)
     sent: bool = False
     compressor: Compressor | None = None
     content_encoding: str | None = None
 
-    def compress_for(self, query: QueryRequest) -> None:
+    def serve(self, query: QueryRequest) -> None:
+        """Answer `query`: with its id, compressed as it asks."""
+        self.query_id = query.query_id
         self.compressor, self.content_encoding = response_compressor(
             query.accept_encoding, enabled=query.compress_http, native=query.compress_native
         )
@@ -54,7 +56,7 @@ class Reply:
         """To a statement without a result."""
         return web.Response(body=b"", headers=self._headers() | {"X-ClickHouse-Summary": self._summary(answer)})
 
-    async def whole(self, request: web.Request, parts: Iterable[bytes], format_name: str, answer: Answer) -> web.StreamResponse:
+    def whole(self, parts: Iterable[bytes], format_name: str, answer: Answer) -> web.Response:
         """A result that is complete, so that its summary is known."""
         compressor = self._compressor()
         body = b"".join([*(compressor.compress(part) for part in parts if part), compressor.flush()])
@@ -100,7 +102,7 @@ class Reply:
     def _headers(self) -> dict[str, str]:
         return {
             "X-ClickHouse-Query-Id": self.query_id,
-            "X-ClickHouse-Server-Display-Name": self.display_name,
+            "X-ClickHouse-Server-Display-Name": DISPLAY_NAME,
             "X-ClickHouse-Timezone": "UTC",
         }
 

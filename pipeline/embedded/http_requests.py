@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from aiohttp import BodyPartReader, web
 
 from pipeline.embedded.body_encodings import decompressors, plain_pieces
-from pipeline.embedded.engine import DATABASE
 from pipeline.embedded.engine_errors import EngineError
 
 # Query-string names that are the protocol's own; every other is a setting, a parameter (`param_…`) or about an external table.
@@ -53,14 +52,17 @@ class ExternalTable:
 
 @dataclass(frozen=True, slots=True)
 class QueryRequest:
-    """One request. `text` is the statement of the query string; the body follows it. `read_only`: the statement must read."""
+    """One request. `text` is the statement of the query string; the body follows it. `read_only`: the statement must read.
+
+    `database` is None when none was named, or `default`, which this engine does not have.
+    """
 
     text: bytes
     body: AsyncIterator[bytes]
     read_only: bool
     is_reader: bool
     query_id: str
-    database: str
+    database: str | None
     default_format: str
     settings: dict[str, str]
     parameters: dict[str, str]
@@ -147,8 +149,8 @@ def _sorted_out(arguments: Mapping[str, str], external: list[ExternalTable]) -> 
     return settings, parameters
 
 
-def _database(name: str | None) -> str:
-    return DATABASE if name in {None, "", "default"} else str(name)
+def _database(name: str | None) -> str | None:
+    return None if name in {None, "", "default"} else name
 
 
 def _number(arguments: Mapping[str, str], name: str, otherwise: float) -> float:

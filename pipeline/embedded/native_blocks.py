@@ -119,5 +119,5 @@ def _plain(method: int, payload: bytes, plain_size: int) -> bytes:
 
 
 def _checksum(block: bytes) -> bytes:
-    low, high = CityHash128(block)
-    return struct.pack("<QQ", low, high)
+    number: int = CityHash128(block)
+    return struct.pack("<QQ", number >> 64, number & 0xFFFF_FFFF_FFFF_FFFF)
