@@ -18,7 +18,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from pipeline.gateway.access import Cors, WriteKeys, check_exposure
-from pipeline.gateway.connections import FirstRequestDeadline
+from pipeline.gateway.connections import Connections
 from pipeline.gateway.events import PATH, EventsApi, refusal
 from pipeline.gateway.publish import BATCH_BYTES, Publisher
 from pipeline.runtime.clock import Clock, NewId, SystemClock, new_id
@@ -34,6 +34,7 @@ log = structlog.get_logger(__name__)
 
 #: Longer than a request waits for Kafka, shorter than what `telemetry down` allows a role.
 _FINISH_REQUESTS_S: Final = 5.5
+_FINISH_ANSWERS_S: Final = 0.5
 _KEEPALIVE_S: Final = 75.0
 _LINGER_S: Final = 1.0
 _BACKLOG: Final = 1_024
@@ -92,25 +93,28 @@ async def serving(settings: Settings, clock: Clock, new_id: NewId) -> AsyncItera
         start_producer, settings.kafka.bootstrap_servers, "nutricoach-gateway", compression="zstd", max_batch_bytes=BATCH_BYTES
     )
     publisher = Publisher(EVENTS.name, connect, clock)
-    deadline = FirstRequestDeadline(clock)
-    runner = _runner(build_app(settings.gateway, publisher, deadline, clock, new_id))
+    connections = Connections(clock)
+    runner = _runner(build_app(settings.gateway, publisher, connections, clock, new_id))
     await runner.setup()
     tasks: list[asyncio.Task[None]] = []
     try:
         url = await _listen(runner, settings.gateway)
         tasks.append(asyncio.create_task(publisher.run()))
-        tasks.append(asyncio.create_task(deadline.run(lambda: runner.server.connections if runner.server else [])))
+        tasks.append(asyncio.create_task(connections.run(lambda: runner.server.connections if runner.server else [])))
         yield Serving(url, publisher, tasks[0])
     finally:
+        for site in list(runner.sites):
+            await site.stop()
+        await connections.drain(_FINISH_REQUESTS_S)
         await runner.cleanup()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def build_app(settings: Gateway, publisher: Publisher, deadline: FirstRequestDeadline, clock: Clock, new_id: NewId) -> web.Application:
-    """The routes over `publisher` and `deadline`, which the caller runs."""
-    app = web.Application(middlewares=[deadline.middleware(), _refusals])
+def build_app(settings: Gateway, publisher: Publisher, connections: Connections, clock: Clock, new_id: NewId) -> web.Application:
+    """The routes over `publisher` and `connections`, which the caller runs."""
+    app = web.Application(middlewares=[connections.middleware(), _refusals])
     api = EventsApi(keys=WriteKeys(settings.write_keys), cors=Cors(settings.cors_origins), publisher=publisher, clock=clock, new_id=new_id)
     app.router.add_post(PATH, api.post)
     app.router.add_route("OPTIONS", PATH, api.options)
@@ -135,7 +139,7 @@ def _runner(app: web.Application) -> web.AppRunner:
         app,
         access_log=None,  # a query may carry a write key
         auto_decompress=False,  # bounds are ours
-        shutdown_timeout=_FINISH_REQUESTS_S,
+        shutdown_timeout=_FINISH_ANSWERS_S,
         keepalive_timeout=_KEEPALIVE_S,
         lingering_time=_LINGER_S,
     )

@@ -1,4 +1,4 @@
-"""Closes connections that never say what they want: aiohttp waits for the first request of a connection for ever."""
+"""What aiohttp leaves open: connections that never send a request, and requests whose body is still coming when the server stops."""
 
 from __future__ import annotations
 
@@ -15,23 +15,46 @@ FIRST_REQUEST_WITHIN_S: Final = 15.0
 SWEEP_EVERY_S: Final = 5.0
 
 
-class FirstRequestDeadline:
-    """Knows which connections have had a request, and closes those that have had none for too long."""
+class Connections:
+    """Knows which connections have had a request and how many requests are in progress."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._served: set[object] = set()
         self._silent_since: dict[web.RequestHandler, float] = {}
+        self._in_progress = 0
+        self._drained: asyncio.Event | None = None
 
     def middleware(self) -> Middleware:
-        """Marks the connection of each request."""
+        """Sees every request; once draining, each answer is the last of its connection."""
 
         @web.middleware
-        async def mark(request: web.Request, handler: Handler) -> web.StreamResponse:
+        async def watch(request: web.Request, handler: Handler) -> web.StreamResponse:
             self._served.add(request.protocol)
-            return await handler(request)
+            self._in_progress += 1
+            try:
+                response = await handler(request)
+            finally:
+                self._in_progress -= 1
+                self._check_drained()
+            if self._drained is not None:
+                response.force_close()
+            return response
 
-        return mark
+        return watch
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait until no request is in progress, with bodies still arriving: aiohttp's own shutdown drops what arrives after it began."""
+        self._drained = asyncio.Event()
+        self._check_drained()
+        try:
+            await asyncio.wait_for(self._drained.wait(), timeout_s)
+        except TimeoutError:
+            return
+
+    def _check_drained(self) -> None:
+        if self._drained is not None and self._in_progress == 0:
+            self._drained.set()
 
     async def run(self, connections: Callable[[], Collection[web.RequestHandler]]) -> None:
         """Sweep until cancelled."""

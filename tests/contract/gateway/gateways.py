@@ -57,6 +57,6 @@ class Client:
 @asynccontextmanager
 async def gateway_on(kafka: str, **gateway: Any) -> AsyncIterator[Client]:
     """A gateway that publishes to `kafka`, with the settings of `Gateway`."""
-    settings = Settings(_env_file=None, kafka=Kafka(bootstrap_servers=kafka), gateway=Gateway(port=0, **gateway))
+    settings = Settings(_env_file=None, kafka=Kafka(bootstrap_servers=kafka), gateway=Gateway(**{"port": 0} | gateway))
     async with serving(settings, SystemClock(), new_id) as serves, aiohttp.ClientSession() as session:
         yield Client(serves.url, session)

@@ -30,14 +30,14 @@ class Topic:
 
 
 @asynccontextmanager
-async def events_topic(kafka: str) -> AsyncIterator[Topic]:
-    """From the present end of each of the twelve partitions."""
+async def events_topic(kafka: str, *, from_beginning: bool = False) -> AsyncIterator[Topic]:
+    """From the present end of each of the twelve partitions, or from their beginning."""
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka, auto_offset_reset="earliest", enable_auto_commit=False)
     await consumer.start()
     try:
         partitions = [TopicPartition(NAME, partition) for partition in range(12)]
         consumer.assign(partitions)
-        await consumer.seek_to_end(*partitions)
+        await (consumer.seek_to_beginning(*partitions) if from_beginning else consumer.seek_to_end(*partitions))
         for partition in partitions:
             await consumer.position(partition)
         yield Topic(consumer, partitions)
