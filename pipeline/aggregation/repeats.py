@@ -53,7 +53,6 @@ class RepeatWindow:
         self._cells = np.zeros(1 << _CELL_BITS, np.uint32)
         self._cells_used = 0
         self._base = -1
-        self._next = 0  # one above the last record judged or loaded
         self._earliest = 0  # the lowest offset that can be judged: all it may repeat is still in its slot
 
     @property
@@ -77,15 +76,14 @@ class RepeatWindow:
         counted, places = np.unique(offsets[within].astype(np.int64), return_index=True)
         rows = within[places]
         self._keep(counted % _SLOTS, np.frombuffer(ids, np.uint64).reshape(-1, 2)[rows], content_hashes[rows])
-        self._next = self._earliest = position
+        self._earliest = position
         self._build_table(counted)
 
     def judge(self, ids: bytes, offsets: Sequence[int], content_hashes: Sequence[int]) -> list[Verdict]:
         """Verdicts on consecutive records, one each, in order; those that count are remembered.
 
         A record is COUNTED unless a counted one whose offset is lower, by at most WINDOW_OFFSETS, has its id: then it is a
-        REPEAT, or a CONFLICT when the content differs. Records may be judged again, and alike: all that was remembered from
-        the first offset on is forgotten before.
+        REPEAT, or a CONFLICT when the content differs. The same records may be judged again, and alike.
 
         Args:
             ids: 16 bytes each, as `uuid.UUID.bytes`, end to end.
@@ -120,14 +118,13 @@ class RepeatWindow:
         self._lefts[slots], self._rights[slots], self._hashes[slots] = ids[:, 0], ids[:, 1], hashes
 
     def _make_room(self, first: int, last: int, count: int) -> None:
-        """Forget what counted from `first` on, and see that `count` cells can be used, for offsets up to `last`."""
+        """See that what `first` may repeat is still held, and that `count` cells can be used, for offsets up to `last`."""
         if first < self._earliest:
             raise ValueError(f"offset {first} is too far back: what it may repeat is no longer held; load a new window for it")
         self._earliest = max(self._earliest, last + 1 - SLACK_OFFSETS)
-        if first < self._next or self._cells_used + count > _CELLS_USED_MAX or last - self._base > _CELL_VALUE_MAX:
+        if self._cells_used + count > _CELLS_USED_MAX or last - self._base > _CELL_VALUE_MAX:
             counted = self._cells[self._cells > 0].astype(np.int64) + self._base
-            self._build_table(counted[(counted >= self._earliest - WINDOW_OFFSETS) & (counted < first)])
-        self._next = last + 1
+            self._build_table(counted[counted >= self._earliest - WINDOW_OFFSETS])
 
     def _build_table(self, counted: NDArray[np.int64]) -> None:
         self._base = self._earliest - WINDOW_OFFSETS - 1
@@ -167,7 +164,7 @@ class RepeatWindow:
 
     def _look_alone(self, cell: int, step: int, value: int, slot: int) -> int:
         lefts, rights, cells = self._lefts.data, self._rights.data, self._cells.data
-        while found := cells[cell]:
+        while (found := cells[cell]) and found != value:  # its own when it is judged again
             if 0 < value - found <= WINDOW_OFFSETS:
                 seen = (found + self._base) % _SLOTS
                 if lefts[seen] == lefts[slot] and rights[seen] == rights[slot]:

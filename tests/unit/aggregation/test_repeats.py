@@ -101,6 +101,23 @@ def test_loading_replaces_what_was_there() -> None:
     assert judge(window, (MENU, 2, 7), (RECIPE, 3, 7)) == [COUNTED, REPEAT]
 
 
+def test_a_reload_needs_the_window_before_the_position_and_nothing_older() -> None:
+    """Of two copies 200,001 and 200,000 offsets before the position, the second is a first copy and the first is none."""
+    window = RepeatWindow()
+    window.load(RECIPE.bytes + MENU.bytes, np.array([999, 1_000]), np.array([7, 7], np.uint64), 201_000)
+    assert judge(window, (MENU, 201_000, 7), (RECIPE, 201_001, 7)) == [REPEAT, COUNTED]
+
+
+def test_a_window_never_fills_up() -> None:
+    """After 600,000 different events those of the last 200,000 offsets are known, and one that leaves them counts again."""
+    window, ids = RepeatWindow(), np.random.default_rng(1).bytes(16 * 600_000)
+    for first in range(0, 600_000, 2_000):
+        verdicts = window.judge(ids[16 * first : 16 * (first + 2_000)], range(first, first + 2_000), [7] * 2_000)
+        assert verdicts == [COUNTED] * 2_000
+    again = b"".join(ids[16 * first : 16 * (first + 1)] for first in (400_000, 400_000, 400_002, 400_002, 599_999))
+    assert window.judge(again, range(600_000, 600_005), [7] * 5) == [REPEAT, COUNTED, REPEAT, COUNTED, REPEAT]
+
+
 def test_twelve_full_windows_fit_beside_everything_else() -> None:
     """The windows of all partitions take less than 90 MiB of a worker's 400."""
     assert 12 * RepeatWindow().memory_bytes < 90 * 2**20
