@@ -123,15 +123,11 @@ class RoleProcess:
         self._identity = Process.of(self._process.pid)
         self._observer.started(self._process.pid)
         self.exit_code = await self._process.wait()
-        self._forget()
-
-    def _forget(self) -> None:
-        assert self._process is not None
-        self._identity = None
-        self._observer.gone(self._process.pid)
+        await self.stop(0)
 
     async def stop(self, grace_s: float) -> None:
-        """End the process; `keep` must have been cancelled."""
+        """End the process and what it started, if there is one; `keep` must have been cancelled, or starts it again."""
         if self._process is not None:
             await end(self._process, grace_s)
-            self._forget()
+            pid, self._process, self._identity = self._process.pid, None, None
+            self._observer.gone(pid)

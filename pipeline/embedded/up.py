@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
@@ -174,11 +175,16 @@ def main(argument: str) -> NoReturn:
     given = json.loads(argument)
     options = UpOptions(**{**given, "data_dir": Path(given["data_dir"])})
 
+    to_log = False
+
     def report(line: str) -> None:
-        print(line, flush=True)  # noqa: T201 - the pipe to the one who waits
+        at = f"{datetime.now(UTC).isoformat(timespec='milliseconds')} " if to_log else ""
+        print(f"{at}{line}", flush=True)  # noqa: T201 - the pipe to the one who waits, or the log
 
     def ready() -> None:
+        nonlocal to_log
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        to_log = True
 
     try:
         run(options, report, ready)
