@@ -95,31 +95,32 @@ def test_the_reader_reads(database: Path) -> None:
     assert answers == ["6", "doubles\nnumbers", "1", ""]
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "INSERT INTO telemetry.numbers (n) VALUES (3)",
-        "DROP TABLE telemetry.numbers",
-        "CREATE TABLE telemetry.other (n Int64) ENGINE = Memory",
-        "SET readonly = 0",
-        "SELECT * FROM file('/etc/hostname', 'LineAsString')",
-        "SELECT * FROM url('http://127.0.0.1:1/', 'LineAsString')",
-        "SYSTEM FLUSH LOGS",
-    ],
+WRITES = (
+    "INSERT INTO telemetry.numbers (n) VALUES (3)",
+    "DROP TABLE telemetry.numbers",
+    "CREATE TABLE telemetry.other (n Int64) ENGINE = Memory",
+    "SET readonly = 0",
 )
-def test_the_reader_does_nothing_else(database: Path, statement: str) -> None:
+WAYS_OUT = (
+    "SELECT * FROM file('/etc/hostname', 'LineAsString')",
+    "SELECT * FROM url('http://127.0.0.1:1/', 'LineAsString')",
+    "SYSTEM FLUSH LOGS",
+    "CREATE USER u",
+    "CREATE DATABASE other",
+)
+
+
+def test_the_reader_does_nothing_else(database: Path) -> None:
     """Writing, changing its own rights and leaving the database are refused, and nothing has changed afterwards."""
-    refused, rows = run_as("default", database, [statement, "SELECT count() FROM telemetry.numbers"])
-    assert refused.startswith("refused: Code: ")
-    assert "ACCESS_DENIED" in refused or "READONLY" in refused
+    *refusals, rows = run_as("default", database, [*WRITES, *WAYS_OUT, "SELECT count() FROM telemetry.numbers"])
+    assert [answer for answer in refusals if "ACCESS_DENIED" not in answer and "READONLY" not in answer] == []
     assert rows == "2"
 
 
-@pytest.mark.parametrize("statement", ["CREATE DATABASE other", "SELECT * FROM file('/etc/hostname', 'LineAsString')", "CREATE USER u"])
-def test_the_writer_stays_in_the_database(database: Path, statement: str) -> None:
-    """Its password opens `telemetry` and no file, network address or user management."""
-    (refused,) = run_as("telemetry_writer", database, [statement])
-    assert "ACCESS_DENIED" in refused
+def test_the_writer_stays_in_the_database(database: Path) -> None:
+    """Its password opens `telemetry` and no file, network address, other database or user management."""
+    answers = run_as("telemetry_writer", database, list(WAYS_OUT))
+    assert [answer for answer in answers if "ACCESS_DENIED" not in answer] == []
 
 
 def test_the_writers_password_is_the_one_of_the_environment(database: Path) -> None:
