@@ -97,7 +97,9 @@ def _listener(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), backlog=128)
     except OSError as error:
-        raise Stop(f"cannot listen on {host}:{port} ({error.strerror}): stop what uses it, or choose another --port") from None
+        raise Stop(
+            f"cannot listen on {host}:{port} ({os.strerror(error.errno or 0)}): stop what uses it, or choose another --port"
+        ) from None
 
 
 if __name__ == "__main__":

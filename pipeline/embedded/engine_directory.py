@@ -28,24 +28,23 @@ def open_directory(path: Path) -> tuple[str, Any]:
     # chDB drops the zone of DateTime('UTC') in Native output; only a process in UTC gives the right instants. After the import is too late.
     os.environ["TZ"] = "UTC"
     time.tzset()
+    path = path.absolute()
     try:
         path.mkdir(parents=True, exist_ok=True)
-        configuration = path / "engine.xml"
-        configuration.write_text(_CONFIGURATION)
         _refuse_second_process(path)
+        (path / "engine.xml").write_text(_CONFIGURATION)
         for name in ("default.sql", "default.sql.tmp"):  # the empty database of the last start, which is made anew
             (path / "metadata" / name).unlink(missing_ok=True)
-        import chdb  # noqa: PLC0415  forks and slow starts come from importing it where it is not used
-    except ImportError:
-        raise Stop(
-            "the embedded ClickHouse needs the `embedded` extra (chdb-core; not for Windows or musl): install it, or use a server"
-        ) from None
+        os.chdir(path)  # the import of chDB loads a config.xml that lies where the process stands
     except OSError as error:
-        raise Stop(f"cannot write to {path}: {error.strerror}; free some space or choose another --path") from None
-    # An explicit configuration, because chDB would otherwise load a config.xml from the current directory.
-    address = f"{path.resolve()}?config-file={configuration.resolve()}"
+        raise Stop(f"cannot write to {path}: {os.strerror(error.errno or 0)}; free some space or choose another --path") from None
     try:
+        import chdb  # noqa: PLC0415  forks and slow starts come from importing it where it is not used
+
+        address = f"{path}?config-file={path / 'engine.xml'}"
         return address, chdb.connect(address)
+    except ImportError:
+        raise Stop("the embedded ClickHouse needs chdb-core (not for Windows or musl): install `.[embedded]`, or use a server") from None
     except Exception as error:
         raise Stop(_cannot_open(path, str(error))) from None
 

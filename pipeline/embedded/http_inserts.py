@@ -11,7 +11,7 @@ from pipeline.embedded.request_handles import RequestHandles
 from pipeline.embedded.statements import check_calls
 
 _VALUES_JUDGED_BYTES = 1 << 20
-_NO_EXPRESSIONS = {"input_format_values_interpret_expressions": "0"}
+_NO_EXPRESSIONS = {"input_format_values_interpret_expressions": "0", "input_format_values_deduce_templates_of_expressions": "0"}
 
 
 async def insert_rows(engine: EngineRequest, calls: EngineCalls, handles: RequestHandles, head: InsertHead, first: bytes) -> Answer:

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,6 +70,21 @@ class Server:
         finally:
             connection.close()
 
+    def answers(self) -> bool:
+        """Whether the server is up."""
+        try:
+            return self.post(target="/ping", method="GET").body == b"Ok.\n"
+        except OSError:
+            return False
+
+    def wait_until(self, condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
+        """Wait for `condition`; fails after `timeout_s`, or when the server has ended."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            assert self.process.poll() is None, "the server has ended"
+            assert time.monotonic() < deadline, "what was waited for did not happen in time"
+            time.sleep(0.02)
+
     def ask(self, sql: str, *, writer: bool = False) -> str:
         """The answer to a statement that must work, without its last newline."""
         answer = self.post(sql, writer=writer)
@@ -98,16 +113,12 @@ def start(path: Path, *, writer: bool = True) -> Server:
     with log:
         process = subprocess.Popen(command(path, port), env=environment(writer=writer), stdout=log, stderr=subprocess.STDOUT)
     server = Server(process, port, path)
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while True:
-        try:
-            assert server.post(target="/ping", method="GET").body == b"Ok.\n"
-        except OSError:
-            assert process.poll() is None, Path(log.name).read_text()
-            assert time.monotonic() < deadline, "the server did not answer /ping in time"
-            time.sleep(0.05)
-        else:
-            return server
+    try:
+        server.wait_until(server.answers, START_TIMEOUT_S)
+    except AssertionError as error:
+        process.kill()
+        raise AssertionError(f"{error}: {Path(log.name).read_text()}") from None
+    return server
 
 
 def stop(server: Server, signal_number: int = signal.SIGTERM) -> int:

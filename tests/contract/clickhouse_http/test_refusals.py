@@ -16,6 +16,13 @@ SECRET = "the-secret-line"
 REFUSED = {497, 164, 62, 73, 60, 46, 81, 636}
 
 
+@pytest.fixture(scope="module")
+def target(server: Server) -> str:
+    """An empty table that stays empty."""
+    server.ask("CREATE TABLE refusals (a String) ENGINE = MergeTree ORDER BY tuple()", writer=True)
+    return "refusals"
+
+
 @pytest.fixture
 def secret_file(tmp_path: Path) -> str:
     path = tmp_path / "secret.csv"
@@ -133,22 +140,20 @@ def test_reading_outwards_is_refused(server: Server, secret_file: str, sql: str,
 
 
 @pytest.mark.parametrize("sql", WRITING)
-def test_writing_outwards_is_refused(server: Server, table: str, secret_file: str, sql: str) -> None:
+def test_writing_outwards_is_refused(server: Server, target: str, secret_file: str, sql: str) -> None:
     """The writer is refused too, and nothing is left behind in the table or on the disk."""
-    server.ask(f"CREATE TABLE {table} (a String) ENGINE = MergeTree ORDER BY tuple()", writer=True)
     before = set(Path(secret_file).parent.iterdir())
-    answer = server.post(sql.format(file=secret_file, table=table), writer=True)
+    answer = server.post(sql.format(file=secret_file, table=target), writer=True)
     assert answer.code in REFUSED, answer.text
-    assert server.ask(f"SELECT count() FROM {table}") == "0"
+    assert server.ask(f"SELECT count() FROM {target}") == "0"
     assert set(Path(secret_file).parent.iterdir()) == before
     assert server.ask("SELECT 1") == "1"
 
 
 @pytest.mark.parametrize("sql", [sql for sql in WRITING if "{table}" in sql])
-def test_reader_writes_nothing(server: Server, table: str, secret_file: str, sql: str) -> None:
+def test_reader_writes_nothing(server: Server, target: str, secret_file: str, sql: str) -> None:
     """What the writer may not, the reader may not either."""
-    server.ask(f"CREATE TABLE {table} (a String) ENGINE = MergeTree ORDER BY tuple()", writer=True)
-    assert server.post(sql.format(file=secret_file, table=table)).code in REFUSED
+    assert server.post(sql.format(file=secret_file, table=target)).code in REFUSED
 
 
 @pytest.mark.parametrize(
@@ -168,17 +173,16 @@ def test_reader_writes_nothing(server: Server, table: str, secret_file: str, sql
     ],
 )
 @pytest.mark.parametrize("how", ["reader", "writer by GET", "writer with readonly"])
-def test_read_only_requests_change_nothing(server: Server, table: str, sql: str, how: str) -> None:
+def test_read_only_requests_change_nothing(server: Server, target: str, sql: str, how: str) -> None:
     """The reader, a GET, and a request with readonly=1 get error 164."""
-    server.ask(f"CREATE TABLE {table} (a String) ENGINE = MergeTree ORDER BY tuple()", writer=True)
-    text = sql.format(table=table)
+    text = sql.format(table=target)
     if how == "writer by GET":
         answer = server.post(target="/?query=" + quote(text), method="GET", writer=True)
     else:
-        target = "/?readonly=1" if how == "writer with readonly" else "/"
-        answer = server.post(text, target, writer=how != "reader")
+        path = "/?readonly=1" if how == "writer with readonly" else "/"
+        answer = server.post(text, path, writer=how != "reader")
     assert (answer.status, answer.code) == (403, 164), answer.text
-    assert server.ask(f"SELECT count() FROM {table}") == "0"
+    assert server.ask(f"SELECT count() FROM {target}") == "0"
 
 
 def test_reader_cannot_lift_its_limits(server: Server) -> None:
