@@ -108,7 +108,7 @@ class Client:
             host=address.hostname,
             port=address.port or (8443 if address.scheme == "https" else 8123),
             username=self._settings.user,
-            password=self._settings.password.get_secret_value(),
+            password=self._settings.password.get_secret_value() if self._settings.user else "",
             database=self._database,
             compress=False,
             query_retries=0,

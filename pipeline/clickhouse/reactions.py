@@ -72,7 +72,7 @@ def _without_code(said: str, doing: str) -> RetryAfter | Stop:
 
 
 def _said(text: str) -> str:
-    """ClickHouse's own message without what the driver adds, and without the rows it quotes."""
-    text = text.split("DB::Exception:", 1)[-1]
-    text = re.split(r"\(at row \d+\)", text, maxsplit=1)[0]
-    return " ".join(text.split())[:_LONGEST]
+    """The first line of ClickHouse's own message without what the driver adds, and without data it quotes: it may be somebody's."""
+    message = text.split("DB::Exception:", 1)[-1].strip().partition("\n")[0]
+    message = re.sub(r" before: '(?:.*'(?=:)|.*)", "", message)
+    return " ".join(message.split())[:_LONGEST]

@@ -42,10 +42,13 @@ async def hour_pages(client: Client, partition: int, hour_ms: int, below_offset:
 
     A copy whose first one is on another partition is not among them: it counts there.
     """
+    # The inner query finds, by the index on occurred_at, the few sent hours to look in: only those are a condition on the primary key,
+    # and with FINAL a condition on anything else reads most of the table (40 times slower on a million events).
     sql = f"""
 SELECT kafka_offset, event_type, toUnixTimestamp64Milli(occurred_at), toUnixTimestamp64Milli(received_at), service, properties
 FROM telemetry.events_raw FINAL
-WHERE {_WITHIN_HOUR} AND kafka_offset >= {{from:UInt64}} AND kafka_offset < {{below:UInt64}}
+WHERE toStartOfHour(sent_at) IN (SELECT toStartOfHour(sent_at) FROM telemetry.events_raw WHERE {_WITHIN_HOUR})
+    AND {_WITHIN_HOUR} AND kafka_offset >= {{from:UInt64}} AND kafka_offset < {{below:UInt64}}
 ORDER BY kafka_offset
 LIMIT {_PAGE}"""
     bounds = {"partition": partition, "hour_ms": hour_ms, "from": 0, "below": max(below_offset, 0)}
