@@ -62,7 +62,7 @@ async def test_sigterm_ends_an_idle_gateway_at_once(tmp_path: Path) -> None:
 
 
 async def test_bombs_cost_little_memory(tmp_path: Path) -> None:
-    """Bodies that would unpack to a gigabyte, or parse to millions of objects, twenty-one in three rounds: the peak grows by less than 64 MiB."""
+    """Bodies that would unpack to 256 MiB, or parse to millions of objects, several at once: the peak grows by less than 64 MiB."""
     gibibyte = 1 << 30
     bombs = [
         (_gzip_of_blanks(gibibyte // 4), {"Content_Encoding": "gzip"}, 413),
