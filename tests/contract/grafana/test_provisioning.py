@@ -93,3 +93,10 @@ def test_the_dead_mans_switch_also_fires_when_it_sees_nothing() -> None:
 def test_grafana_has_that_rule_only() -> None:
     """Every other rule is judged by the alerter, where it can be explained and replayed."""
     assert [path.name for path in (ROOT / "grafana/provisioning/alerting").iterdir()] == ["pipeline.yaml"]
+
+
+def test_nothing_is_taken_for_a_variable() -> None:
+    """Grafana replaces $NAME in these files by the environment: a macro in the SQL of the alert rule would silently vanish."""
+    files = [path for path in (ROOT / "grafana/provisioning").rglob("*") if path.is_file()]
+    assert len(files) == 3
+    assert [path.name for path in files if "$" in path.read_text("utf-8")] == []
