@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
@@ -26,8 +25,8 @@ DATABASE: Final = "telemetry"
 
 CONNECT_TIMEOUT_S: Final = 2
 READ_TIMEOUT_S: Final = 10
-#: Calls that run at the same time; more of them wait.
-_THREADS: Final = 4
+#: Calls that run at the same time; more of them wait. Enough for a worker that loads all twelve partitions while it writes.
+_THREADS: Final = 16
 
 T = TypeVar("T")
 
@@ -44,7 +43,8 @@ class Client:
         self._database = database
         self._read_timeout_s = read_timeout_s
         self._connection: Connection | None = None
-        self._connecting = threading.Lock()
+        # A pool of its own: the shared one goes through HTTP_PROXY, even to the loopback.
+        self._pool = httputil.get_pool_manager(maxsize=_THREADS)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="clickhouse")
         # It warns of every failed attempt; what failed is in the error that is raised here.
         logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
@@ -79,8 +79,7 @@ class Client:
     async def close(self) -> None:
         """Let go of the connections; calls that still run finish or time out by themselves."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        if self._connection is not None:
-            self._connection.close_connections()
+        self._pool.clear()
 
     async def _call(self, run: Callable[[Connection], T], doing: str) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, run, doing)
@@ -94,10 +93,10 @@ class Client:
             raise RetryAfter(f"{doing}: ClickHouse at {self._settings.url} does not answer ({error})") from error
 
     def _connected(self) -> Connection:
-        with self._connecting:
-            if self._connection is None:
-                self._connection = self._connect()
-            return self._connection
+        # Calls that come first at the same time each connect, so that none waits for another's time-out; any of the results will do.
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
 
     def _connect(self) -> Connection:
         address = urlsplit(self._settings.url)
@@ -116,8 +115,7 @@ class Client:
             send_receive_timeout=self._read_timeout_s,
             autogenerate_session_id=False,
             show_clickhouse_errors="scrub",
-            # A pool of its own: the shared one goes through HTTP_PROXY, even to the loopback.
-            pool_mgr=httputil.get_pool_manager(maxsize=_THREADS),
+            pool_mgr=self._pool,
         )
 
 
