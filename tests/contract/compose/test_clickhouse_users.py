@@ -54,7 +54,7 @@ def run_as(user: str, directory: Path, statements: list[str], password: str = ""
         env={"TZ": "UTC", "CLICKHOUSE_WRITER_PASSWORD": password},
     )  # fmt: skip
     if done.returncode != 0:
-        raise ConnectionRefusedError(done.stderr.strip().splitlines()[-1])
+        raise ConnectionRefusedError(done.stderr)  # the log of the engine goes on after the error
     said: list[str] = json.loads(answers.read_text("utf-8"))
     return said
 
