@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.aggregation import repeats
@@ -121,6 +121,7 @@ def test_verdicts_do_not_depend_on_where_a_reload_took_over(
 
 
 @given(streams(), st.lists(st.tuples(st.integers(1, 20), st.integers(0, 10)), max_size=20), strains)
+@example([(0, 1, 0), (200_000, 1, 0), (200_000 + SLACK_OFFSETS - 1, 2, 0)], [(3, 2)], Strain(False, 0, 1))
 def test_going_back_a_little_gives_the_same_verdicts(records: list[Record], walk: list[tuple[int, int]], strain: Strain) -> None:
     """Records within the slack are judged again and alike, however often; those further back are refused, which changes nothing."""
     verdicts, _ = reference(records)

@@ -102,9 +102,9 @@ def test_loading_replaces_what_was_there() -> None:
 
 
 def test_a_reload_needs_the_window_before_the_position_and_nothing_older() -> None:
-    """Of two copies 200,001 and 200,000 offsets before the position, the second is a first copy and the first is none."""
+    """A row 200,000 offsets before the position is a first copy; rows before that are none, however many."""
     window = RepeatWindow()
-    window.load(RECIPE.bytes + MENU.bytes, np.array([999, 1_000]), np.array([7, 7], np.uint64), 201_000)
+    window.load(100 * RECIPE.bytes + MENU.bytes, np.arange(900, 1_001), np.full(101, 7, np.uint64), 201_000)
     assert judge(window, (MENU, 201_000, 7), (RECIPE, 201_001, 7)) == [REPEAT, COUNTED]
 
 
