@@ -6,12 +6,15 @@ import json
 import random
 import string
 
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from backports.zstd import compress as zstd_compress
 
 from pipeline.gateway import limits
+from pipeline.runtime.topics_admin import ensure_topics
 from schemas.partitioning import TEST_VECTORS
 from tests.contract.gateway.gateways import Client
-from tests.contract.gateway.topic import Topic
+from tests.contract.gateway.topic import NAME, Topic
 from tests.unit.gateway.bodies import KNOWN_ID, event, json_bytes, numbered_id
 
 LOG_APPEND_TIME = 1
@@ -107,7 +110,7 @@ async def test_many_clients_at_once_lose_and_double_nothing(gateway: Client, top
 
 
 async def test_the_largest_events_fit_the_topic(gateway: Client, topic: Topic) -> None:
-    """Three events of the largest size, incompressible, with the longest key: all acknowledged; one byte more is a rejection."""
+    """Events of the largest size, as irregular as text can be, with the longest key, are acknowledged; one byte more is a rejection."""
     rng = random.Random(7)
     user_id = "🥑" * 200
     small = event(event_id=numbered_id(0), user_id=user_id, properties=event()["properties"] | {"text": ""})
@@ -121,3 +124,33 @@ async def test_the_largest_events_fit_the_topic(gateway: Client, topic: Topic) -
     assert answer.json["event_ids"] == [numbered_id(1), numbered_id(3)]
     assert [r["event_id"] for r in answer.json["rejected"]] == [numbered_id(2)]
     assert [json.loads(r.value)["event_id"] for r in await topic.read()] == [numbered_id(1), numbered_id(3)]
+
+
+async def test_a_batch_that_the_broker_refuses_does_not_spoil_its_partition(kafka: str, gateway: Client, topic: Topic) -> None:
+    """While the topic takes next to nothing the request is told to come back; when that is put right, so is everything after it."""
+    large = [event(user_id="u-42") for _ in range(50)]
+    assert (await gateway.post(large)).status == 202
+    try:
+        await _limit_messages(kafka, 100)
+        async with asyncio.timeout(20):
+            while (refused := await gateway.post(large)).status == 202:
+                pass
+        assert (refused.status, refused.json["error"]) == (503, "kafka_unavailable")
+    finally:
+        await ensure_topics(kafka)
+    await gateway.ready()
+    await topic.read()
+    async with asyncio.timeout(20):
+        while (taken := await gateway.post(large)).status != 202:
+            await asyncio.sleep(0.05)
+    for _ in range(3):
+        assert (await gateway.post(event(user_id="u-42"))).status == 202
+    assert [json.loads(r.value)["event_id"] for r in await topic.read()][:50] == taken.json["event_ids"]
+
+
+async def _limit_messages(kafka: str, size: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    settings = {"max.message.bytes": str(size), "message.timestamp.type": "LogAppendTime"}
+    await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, NAME, configs=settings)])
+    await admin.close()
