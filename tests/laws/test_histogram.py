@@ -6,7 +6,7 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 
 import numpy as np
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.aggregation.histogram import bucket_of, merge, millionths, quantile
@@ -29,6 +29,7 @@ def floats_at_a_boundary(draw: st.DrawFn) -> float:
     return value
 
 
+@settings(deadline=None)
 @given(st.one_of(floats_at_a_boundary(), st.floats(SMALLEST, allow_infinity=False)))
 @example(1.0)
 @example(math.nextafter(1.0, 0.0))
@@ -40,6 +41,7 @@ def test_a_bucket_is_what_its_definition_says(value: float) -> None:
     assert Fraction(2) ** bucket < power <= Fraction(2) ** (bucket + 1)
 
 
+@settings(deadline=None)
 @given(st.lists(measured, min_size=1, max_size=200), st.floats(0, 1))
 @example([float(value) for value in range(1, 101)], 0.07)  # 0.07 * 100 is above 7 in floats, for numpy too
 def test_a_quantile_is_within_1_1_percent_of_the_raw_one(values: list[float], p: float) -> None:
@@ -50,6 +52,7 @@ def test_a_quantile_is_within_1_1_percent_of_the_raw_one(values: list[float], p:
     assert abs(shown - max(exact, 0.0)) <= 0.011 * max(exact, 0.0)
 
 
+@settings(deadline=None)
 @given(histograms, histograms, histograms)
 def test_merging_is_associative_and_commutative(a: dict[int, int], b: dict[int, int], c: dict[int, int]) -> None:
     """Panes may be added in any order and grouping."""
@@ -57,6 +60,7 @@ def test_merging_is_associative_and_commutative(a: dict[int, int], b: dict[int, 
     assert merge(a, b) == merge(b, a)
 
 
+@settings(deadline=None)
 @given(histograms, histograms)
 def test_merging_keeps_every_count(a: dict[int, int], b: dict[int, int]) -> None:
     """No value is lost or invented, and nothing merged with a histogram is that histogram."""
@@ -64,6 +68,7 @@ def test_merging_keeps_every_count(a: dict[int, int], b: dict[int, int]) -> None
     assert merge(a, {}) == merge({}, a) == a
 
 
+@settings(deadline=None)
 @given(st.lists(measured, max_size=60), st.integers(0, 60))
 def test_merged_parts_are_the_histogram_of_the_whole(values: list[float], cut: int) -> None:
     """Where the stream of values was cut leaves no trace in the merged histogram."""
@@ -71,6 +76,7 @@ def test_merged_parts_are_the_histogram_of_the_whole(values: list[float], cut: i
     assert parts == dict(Counter(map(bucket_of, values)))
 
 
+@settings(deadline=None)
 @given(st.integers(-2 * 10**15, 2 * 10**15), st.integers(0, 6))
 def test_millionths_of_a_short_decimal_are_exact(digits: int, decimals: int) -> None:
     """A number written with at most six decimals, up to two thousand million, loses nothing on its way through a float."""
@@ -78,6 +84,7 @@ def test_millionths_of_a_short_decimal_are_exact(digits: int, decimals: int) -> 
     assert millionths(float(written)) == int(written * 10**6)
 
 
+@settings(deadline=None)
 @given(st.floats(-1e9, 1e9))
 def test_millionths_are_off_by_half_a_millionth_at_most(value: float) -> None:
     """Any value is rounded once: to within half a millionth, and the float64 product's own rounding."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.aggregation import repeats
@@ -99,6 +99,7 @@ def streams(draw: st.DrawFn) -> list[Record]:
 places = st.lists(st.integers(1, 79), max_size=20)
 
 
+@settings(deadline=None)
 @given(streams(), places, strains)
 def test_verdicts_do_not_depend_on_the_cut(records: list[Record], cuts: list[int], strain: Strain) -> None:
     """Any cut of any stream into chunks gives the verdicts of the plain model."""
@@ -106,6 +107,7 @@ def test_verdicts_do_not_depend_on_the_cut(records: list[Record], cuts: list[int
         assert judged(RepeatWindow(), records, cuts) == reference(records)[0]
 
 
+@settings(deadline=None)
 @given(streams(), places, strains, st.integers(0, 79), st.integers(0, 3), st.randoms(use_true_random=False))
 def test_verdicts_do_not_depend_on_where_a_reload_took_over(
     records: list[Record], cuts: list[int], strain: Strain, resumed: int, before: int, shuffle: random.Random
@@ -120,6 +122,7 @@ def test_verdicts_do_not_depend_on_where_a_reload_took_over(
         assert judged(reloaded(rows, position), records[resumed:], cuts) == verdicts[resumed:]
 
 
+@settings(deadline=None)
 @given(streams(), st.lists(st.tuples(st.integers(1, 20), st.integers(0, 10)), max_size=20), strains)
 @example([(0, 1, 0), (200_000, 1, 0), (200_000 + SLACK_OFFSETS - 1, 2, 0)], [(3, 2)], Strain(False, 0, 1))
 def test_going_back_a_little_gives_the_same_verdicts(records: list[Record], walk: list[tuple[int, int]], strain: Strain) -> None:
