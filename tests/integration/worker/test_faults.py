@@ -1,0 +1,166 @@
+"""Faults are made, not imagined: processes die, stop and come back while events flow."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pipeline.embedded.ports import free_port
+from pipeline.embedded.readiness import is_ready
+from tests.integration.worker.conftest import prepare
+from tests.integration.worker.stack import PANES, Stack, menu, ready, wait_until
+from tests.stack_fixtures import ClickHouseServer, embedded_broker
+
+SENT_PER_S = 500
+KILLS = 3
+
+
+class Warehouse:
+    """An engine that can be killed and started again on the same files and port."""
+
+    def __init__(self, folder: Path) -> None:
+        self.server = ClickHouseServer(f"http://127.0.0.1:{free_port()}", "writer", "secret")
+        self._folder = folder
+        self.process = self.start()
+
+    def start(self) -> subprocess.Popen[bytes]:
+        port = self.server.url.rsplit(":", 1)[1]
+        command = [sys.executable, "-m", "pipeline.embedded.clickhouse_http", "--path", str(self._folder / "store"), "--port", port]
+        env = {"TELEMETRY_CLICKHOUSE__USER": self.server.user, "TELEMETRY_CLICKHOUSE__PASSWORD": self.server.password}
+        with (self._folder / "clickhouse.log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **env})
+        wait_until(lambda: is_ready(f"{self.server.url}/ping"), 60, "the engine answers")
+        return self.process
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@contextmanager
+def own_stack(folder: Path) -> Iterator[tuple[Stack, Warehouse]]:
+    with embedded_broker(folder / "kafka") as kafka:
+        warehouse = Warehouse(folder)
+        stack = Stack(kafka, warehouse.server, folder)
+        try:
+            prepare(kafka, warehouse.server)
+            yield stack, warehouse
+        finally:
+            stack.stop_workers()
+            warehouse.kill()
+
+
+@pytest.fixture
+def faulty(tmp_path: Path) -> Iterator[tuple[Stack, Warehouse]]:
+    """Servers of the test's own, since it breaks them; embedded ones, also where a Docker engine answers."""
+    with own_stack(tmp_path) as stack:
+        yield stack
+
+
+async def flow(stack: Stack, service: str, until: Callable[[], bool]) -> int:
+    """Send menus at a steady rate over all partitions, each at the time it is sent; every fourth one fails. Returns how many."""
+    sent = 0
+    while not until():
+        at = time.time_ns() // 1_000_000
+        batch = [menu(service, at, f"u-{sent + i}", "failed" if i % 4 == 0 else "full") for i in range(SENT_PER_S // 10)]
+        await stack.send([*batch, *batch[:3]])
+        sent += len(batch)
+        await asyncio.sleep(0.1)
+    return sent
+
+
+def after(seconds: float) -> Callable[[], bool]:
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() > end
+
+
+def counted(stack: Stack, service: str) -> tuple[int, int, int]:
+    """Events, and menus in panes: all and failed ones."""
+    (row,) = stack.query(
+        "SELECT sum(count) AS n, sumIf(count, labels['outcome'] = 'failed') AS failed FROM panes "
+        f"WHERE metric = 'menu_generation' AND labels['provider'] = '{service}'"
+    )
+    return stack.one(f"SELECT count() FROM events WHERE service = '{service}'"), row["n"], row["failed"]
+
+
+@pytest.mark.timeout(300)
+async def test_kills_while_records_are_in_flight_change_no_number(faulty: tuple[Stack, Warehouse]) -> None:
+    """SIGKILLs of workers that had records open lose nothing and double nothing."""
+    stack, _ = faulty
+    chance = random.Random(7)
+    kills = 0
+    for _ in range(2):
+        stack.start_worker(TELEMETRY_WORKER__FLUSH_INTERVAL_MS="400")
+    wait_until(lambda: all(ready(worker) for worker in stack.workers), 60, "two workers ready")
+    flowing = asyncio.create_task(flow(stack, "kills", lambda: kills == KILLS))
+    while kills < KILLS:
+        await asyncio.sleep(chance.uniform(0.2, 1.0))
+        victim = chance.choice([worker for worker in stack.workers if worker.process.poll() is None])
+        if await asyncio.to_thread(victim.metric, "nutricoach_source_open_records") > 0:
+            victim.kill()
+            kills += 1
+            stack.start_worker(TELEMETRY_WORKER__FLUSH_INTERVAL_MS="400")
+    sent = await flowing
+    failed = sum(1 for i in range(sent) if i % (SENT_PER_S // 10) % 4 == 0)
+    want = (sent, sent, failed)
+    await asyncio.to_thread(wait_until, lambda: counted(stack, "kills")[0] == sent, 60, f"{sent} events are stored")
+    await asyncio.to_thread(wait_until, lambda: counted(stack, "kills") == want, 70, f"panes hold {want}")
+
+
+@pytest.mark.timeout(240)
+async def test_panes_go_on_while_the_warehouse_is_away_and_rows_come_after(faulty: tuple[Stack, Warehouse]) -> None:
+    """With ClickHouse killed for 20 s, panes of that time are on panes.v1 before it is back, and afterwards every row is there."""
+    stack, warehouse = faulty
+    worker = stack.start_worker(TELEMETRY_WORKER__MAX_RECORDS_OPEN="4000")
+    wait_until(lambda: ready(worker), 40, "worker ready")
+    before = await flow(stack, "away", after(3))
+    await asyncio.to_thread(wait_until, lambda: counted(stack, "away")[0] == before, 30, "events before are stored")
+    warehouse.kill()
+    during = await flow(stack, "away", after(20))
+    seen: dict[tuple[int, str], int] = {}
+
+    async def on_topic() -> int:
+        for record in await stack.read(PANES):
+            flush = json.loads(record.value)
+            for pane in flush["panes"]:
+                if pane["labels"].get("provider") == "away" and pane["labels"].get("outcome") == "full":
+                    key = (flush["source_partition"], pane["start"])
+                    seen[key] = max(seen.get(key, 0), pane["count"])
+        return sum(seen.values())
+
+    total = before + during
+    full = total - sum(1 for i in range(total) if i % (SENT_PER_S // 10) % 4 == 0)
+    deadline = time.monotonic() + 15
+    while await on_topic() < full and time.monotonic() < deadline:
+        await asyncio.sleep(0.2)
+    assert await on_topic() == full, "panes of the outage reached panes.v1 while ClickHouse was away"
+    assert await asyncio.to_thread(worker.metric, "nutricoach_source_open_records") <= 4_000
+    assert worker.process.poll() is None
+    warehouse.start()
+    await asyncio.to_thread(wait_until, lambda: counted(stack, "away")[:2] == (total, total), 60, f"{total} events and panes are stored")
+
+
+@pytest.mark.timeout(240)
+async def test_a_zombie_that_wakes_up_late_changes_no_number(faulty: tuple[Stack, Warehouse]) -> None:
+    """A worker stopped past its session and woken again writes older snapshots, and they lose."""
+    stack, _ = faulty
+    zombie, other = stack.start_worker(TELEMETRY_WORKER__FLUSH_INTERVAL_MS="1000"), stack.start_worker()
+    wait_until(lambda: ready(zombie) and ready(other), 40, "two workers ready")
+    flowing = asyncio.create_task(flow(stack, "zombie", after(25)))
+    await asyncio.to_thread(wait_until, lambda: zombie.metric("nutricoach_source_open_records") > 0, 20, "records in the zombie's hands")
+    zombie.signal(signal.SIGSTOP)
+    await asyncio.sleep(15)
+    zombie.signal(signal.SIGCONT)
+    sent = await flowing
+    await asyncio.to_thread(wait_until, lambda: counted(stack, "zombie")[:2] == (sent, sent), 60, f"{sent} events and panes are stored")
