@@ -6,10 +6,6 @@ from typing import Any
 import pytest
 import structlog
 
-from tests.stack_fixtures import kafka
-
-__all__ = ["kafka"]
-
 
 @pytest.fixture(autouse=True)
 def logged() -> Iterator[list[Any]]:

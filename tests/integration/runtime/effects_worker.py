@@ -60,15 +60,18 @@ def _pieces(records: Any, size: int) -> Iterator[Any]:
     return (records[start : start + size] for start in range(0, len(records), size))
 
 
-async def _note_caught_up(source: ChunkSource, expected: dict[int, int], path: Path) -> None:
-    """Every 10 ms: what is claimed, as "<partition> <position> <caught up at ms>"."""
-    while True:
-        with path.open("a") as file:
+async def _note_caught_up(source: ChunkSource, folded: dict[int, int], path: Path) -> None:
+    """Each claim, the moment it is made: "<partition> <position> <caught up at ms>"."""
+    last = None
+    with path.open("a", buffering=1) as file:
+        while True:
             for tp in source.owned():
-                position = expected.get(tp.partition, 0)
-                if (at_ms := source.caught_up_at_ms(tp, position)) is not None:
-                    file.write(f"{tp.partition} {position} {at_ms}\n")
-        await asyncio.sleep(0.01)
+                position = folded.get(tp.partition, 0)
+                claim = (tp.partition, position, source.caught_up_at_ms(tp, position))
+                if claim[2] is not None and claim != last:
+                    last = claim
+                    file.write("{} {} {}\n".format(*claim))
+            await asyncio.sleep(0)
 
 
 def build(plan: Plan) -> ShellApp:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
+from aiokafka import TopicPartition
 from prometheus_client import REGISTRY
 
 from pipeline.runtime.chunk_source import Limits
@@ -56,6 +58,37 @@ async def test_bytes_are_a_bound_of_their_own(kafka: str) -> None:
     async with reading(kafka, topic, hold, limits=limits):
         await until(lambda: metric("nutricoach_source_throttled_total", topic=topic) == 1)
         assert 500_000 <= sum(chunk.size_bytes for chunk in held) <= 600_000
+
+
+async def test_a_partition_that_is_rewound_waits_for_room_like_the_others(kafka: str) -> None:
+    """While another partition holds all that may be open, a rewind resumes nothing; its records come when there is room."""
+    topic = await new_topic(kafka, 2)
+    full, other = TopicPartition(topic, 0), TopicPartition(topic, 1)
+    held: list[Chunk] = []
+    release = False
+
+    async def hold(chunk: Chunk) -> None:
+        if chunk.tp == full and not release:
+            held.append(chunk)
+        else:
+            chunk.done()
+
+    limits = Limits(chunk_records=100, max_records_open=300, commit_interval_s=0.05, log_end_interval_s=0.05)
+    async with reading(kafka, topic, hold, limits=limits) as reader:
+        await produce(kafka, topic, [(1, b"first")] * 300)
+        await until(lambda: reader.applied == {1: list(range(300))})
+        await produce(kafka, topic, [(0, b"first")] * 300)
+        await until(lambda: metric("nutricoach_source_throttled_total", topic=topic) == 1)
+        assert await reader.source.rewind(other)
+        await until(lambda: other in reader.source.owned())
+        await produce(kafka, topic, [(1, b"later")] * 10)
+        since_ms = time.time_ns() // 1_000_000 + 1_000
+        await until(lambda: (end := reader.source.log_end(other)) is not None and end.learnt_at_ms > since_ms)
+        assert len(reader.applied[1]) == 300
+        release = True
+        for chunk in held:
+            chunk.done()
+        await until(lambda: len(reader.applied[1]) == 310)
 
 
 async def test_the_watchdog_waits_as_long_as_somebody_says_for_what(kafka: str) -> None:

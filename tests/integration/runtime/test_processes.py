@@ -104,12 +104,15 @@ async def test_the_watchdog_ends_the_process_with_one_line(kafka: str, tmp_path:
 
 
 async def test_what_a_frozen_process_claims_to_have_read_is_true_when_it_wakes(kafka: str, tmp_path: Path) -> None:
-    """Records appended while it was frozen lie after every time it says it was caught up at with a position before them."""
+    """Records appended while it was frozen lie after every time it says it was caught up at with a position before them.
+
+    It asks without a pause, so that it is always frozen with a question or an answer on the way.
+    """
     topic = await new_topic(kafka, 1)
     notes = tmp_path / "caught-up"
-    plan = Plan(kafka, topic, str(tmp_path / "effects"), caught_up=str(notes), limits={**QUICK, "log_end_interval_s": 0.02})
+    plan = Plan(kafka, topic, str(tmp_path / "effects"), caught_up=str(notes), limits={**QUICK, "log_end_interval_s": 0.001})
     async with worker(plan, tmp_path, "worker") as process:
-        for round_of_ten in range(3):
+        for round_of_ten in range(5):
             position = 10 * round_of_ten
             await until(lambda position=position: _claims(notes).get(position, 0) > 0)  # type: ignore[misc]
             process.send(signal.SIGSTOP)
