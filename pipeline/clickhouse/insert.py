@@ -48,6 +48,7 @@ async def insert(client: Client, table: Table, rows: bytes, count: int) -> None:
     """
     if not count:
         return
+    # No table has a materialized view: the rows of those would be counted as well.
     written = await client.insert_block(table.name, table.columns, rows, table.row_format, _SETTINGS[table.row_format])
     if written != count:
         raise Stop(

@@ -99,7 +99,7 @@ def metrics_view(metrics: Mapping[str, Metric]) -> str:
 
 
 def _events_view() -> str:
-    comment = f"Every event once: the first copy of each event_id. {_FRESH} Months are dropped when all of them is older than 90 days."
+    comment = f"Every event once: the first copy of each event_id. {_FRESH} A month is dropped once all of it is older than 90 days."
     return _view("events", (*_BEFORE, _PROPERTIES, *_AFTER), "telemetry.events_raw FINAL", comment)
 
 

@@ -30,4 +30,4 @@ PARTITION BY toYYYYMM(received_at)
 ORDER BY (event_type, toStartOfHour(sent_at), event_id)
 TTL toDateTime(received_at) + INTERVAL 90 DAY
 SETTINGS ttl_only_drop_parts = 1
-COMMENT 'Every event that counted, with copies until they merge: read the view events instead. Fresh within a second. Months are dropped when all of them is older than 90 days.'
+COMMENT 'Every event that counted, with copies until they merge: read the view events instead. Fresh within a second. A month is dropped once all of it is older than 90 days.'

@@ -121,6 +121,7 @@ async def test_typed_views_have_properties_as_columns(client: Client) -> None:
         "menu_id": None,
     }
     await write_events(client, [event_row(ID, offset=1, properties=full), event_row(UUID(int=1), offset=2, event_type="recipe_view")])
+    await write_events(client, [event_row(ID, offset=3, received_ms=DAY_MS + 5_000)])
     rows = await client.query(
         "SELECT recipe_count, restrictions, generation_time_ms, outcome, provider, menu_id, error_type, kafka_offset FROM menu_generated"
     )
