@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from pipeline.aggregation.panes import Panes, Snapshot
 from pipeline.aggregation.watermark import oldest_open, pane_start
 from pipeline.clickhouse.client import Client
 from pipeline.clickhouse.insert import insert
-from pipeline.clickhouse.repair import StoredEvent, first_received_ms, load_hour, load_hour_panes
+from pipeline.clickhouse.repair import StoredEvent, first_received_ms, hour_pages, load_hour_panes
 from pipeline.clickhouse.state import load_stale_hours
 from pipeline.clickhouse.tables import PANES_RAW, STALE_HOURS
 from pipeline.runtime.chunk_source import ChunkSource
@@ -31,6 +32,8 @@ from schemas.topics import PANES
 log: Final = structlog.get_logger(__name__)
 
 INTERVAL_S: Final = 5.0
+#: Hours refolded at the same time: their queries overlap, and no more of their events are in memory.
+AT_ONCE: Final = 4
 #: events_raw drops whole parts at 90 days: an hour whose first record is older may lack some of its events.
 OLDEST_REPAIRABLE_MS: Final = 80 * 86_400_000
 
@@ -41,14 +44,14 @@ class Repair(Service):
     def __init__(self, source: ChunkSource, client: Client, outlet: Outlet, writer: Writer, clock: Clock) -> None:
         super().__init__(beacon=source.beacon)
         self._source, self._client, self._outlet, self._writer, self._clock = source, client, outlet, writer, clock
+        self._at_once = asyncio.Semaphore(AT_ONCE)
 
     @Service.task
     async def _repair_regularly(self) -> None:
         while not self.should_stop:
             await self.sleep(INTERVAL_S)
             try:
-                for tp in self._source.owned():
-                    await self._repair_partition(tp.partition)
+                await asyncio.gather(*(self._repair_partition(tp.partition) for tp in self._source.owned()))
             except RetryAfter as away:
                 log.warning("repair waits", reason=str(away))
 
@@ -56,11 +59,15 @@ class Repair(Service):
         progress = self._writer.durable.get(partition)
         if progress is None or self._writer.away:
             return
-        for hour_ms, marked_offset in (await load_stale_hours(self._client, partition)).items():
-            if marked_offset < progress.position:
-                await self._repair_hour(progress, hour_ms)
+        stale = await load_stale_hours(self._client, partition)
+        durable = [hour_ms for hour_ms, marked_offset in stale.items() if marked_offset < progress.position]
+        await asyncio.gather(*(self._repair_hour(progress, hour_ms) for hour_ms in durable))
 
     async def _repair_hour(self, progress: Progress, hour_ms: int) -> None:
+        async with self._at_once:
+            await self._refold(progress, hour_ms)
+
+    async def _refold(self, progress: Progress, hour_ms: int) -> None:
         partition, last_offset = progress.partition, progress.position - 1
         first_ms = await first_received_ms(self._client, partition, hour_ms)
         if first_ms is not None and first_ms < self._clock.now_ms() - OLDEST_REPAIRABLE_MS:
@@ -68,8 +75,10 @@ class Repair(Service):
             log.error("hour is too old to repair: its first events may be gone", partition=partition, hour_ms=hour_ms)
         else:
             stored = await load_hour_panes(self._client, partition, hour_ms)
-            events = await load_hour(self._client, partition, hour_ms, progress.position)
-            await self._publish(progress, changes(events, stored, oldest_open(progress.watermark_ms), 2 * last_offset + 1))
+            panes, open_from_ms = Panes(), oldest_open(progress.watermark_ms)
+            async for page in hour_pages(self._client, partition, hour_ms, progress.position):
+                refold(panes, page, open_from_ms)
+            await self._publish(progress, changes(panes, stored, open_from_ms, 2 * last_offset + 1))
             metrics.REPAIRS.labels("late").inc()
         await insert(self._client, STALE_HOURS, stale_clear_row(partition, hour_ms, last_offset), 1)
 
@@ -83,21 +92,24 @@ class Repair(Service):
         metrics.REPAIRED_PANES.labels("late").inc(len(repaired))
 
 
-def changes(events: Iterable[StoredEvent], stored: Iterable[Snapshot], open_from_ms: int, version: int) -> list[Snapshot]:
-    """The closed panes of an hour as its events say they are, where that differs from what is stored.
-
-    Args:
-        events: the first copies of one partition and hour, by offset.
-        stored: the newest snapshots there are of the hour; a series without events any more becomes zero.
-        open_from_ms: panes from here on belong to the fold.
-        version: of the snapshots returned.
-    """
-    panes = Panes()
+def refold(panes: Panes, events: Iterable[StoredEvent], open_from_ms: int) -> None:
+    """Fold stored first copies, by ascending offset, into the closed panes they belong to; those from `open_from_ms` on are the fold's."""
     for event in events:
         start_ms = pane_start(event.occurred_ms)
         if start_ms < open_from_ms:
             for metric, labels, value in feeds(event.event()):
                 panes.fold(start_ms, metric, labels, value, event.offset, event.received_ms)
+
+
+def changes(panes: Panes, stored: Iterable[Snapshot], open_from_ms: int, version: int) -> list[Snapshot]:
+    """What must be written so that the closed panes of an hour are what was refolded.
+
+    Args:
+        panes: the hour, refolded.
+        stored: the newest snapshots there are of the hour; a series without events any more becomes zero.
+        open_from_ms: panes from here on belong to the fold.
+        version: of the snapshots returned.
+    """
     right = {_key(snapshot): snapshot for snapshot in panes.all(version)}
     before = {_key(snapshot): snapshot for snapshot in stored if snapshot.start_ms < open_from_ms}
     gone = [_emptied(snapshot, version) for key, snapshot in before.items() if key not in right and snapshot.count]
