@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
 
 from aiohttp import web
 from prometheus_client import Counter, Gauge, Histogram
@@ -49,8 +48,7 @@ class ClickHouseApp:
 
     async def kill_all(self) -> None:
         """Make every statement that runs fail now."""
-        with suppress(EngineError):
-            await self._calls.control(self._calls.engine.kill_all)
+        await self._calls.kill_all()
 
     async def stop(self, timeout_s: float) -> None:
         self._sessions.close()

@@ -7,9 +7,11 @@ failed one before it left behind. Nothing here is asynchronous; every call may t
 from __future__ import annotations
 
 import re
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline.embedded.engine_directory import open_directory
+from pipeline.embedded.engine_directory import MIN_FREE_BYTES, open_directory
 from pipeline.embedded.engine_errors import EngineError
 from pipeline.embedded.engine_handles import DATABASE, Handle, quoted
 from pipeline.embedded.engine_vocabulary import Vocabulary
@@ -26,7 +28,8 @@ class Engine:
 
     def __init__(self, path: Path) -> None:
         """Open `path` (made when absent). Raises Stop with one line when another process has it, or it cannot be written."""
-        self._address, self._base = open_directory(path)
+        self.path = path.absolute()
+        self._address, self._base = open_directory(self.path)
         self._own_databases()
         base = Handle(self._base)
         self.version = base.query("SELECT version()").data.decode().strip()
@@ -69,9 +72,9 @@ class Engine:
             self._judged[sql] = statement
         return statement
 
-    def kill(self, token: str) -> None:
-        """Stop every statement whose `log_comment` ends with `token`; it then fails with 394 where it runs."""
-        self._kill(f"endsWith(Settings['log_comment'], {quoted(token)})")
+    def kill(self, tokens: Iterable[str]) -> None:
+        """Stop the statements whose `log_comment` ends with a blank and one of `tokens`; they fail with 394 where they run."""
+        self._kill(f"splitByChar(' ', Settings['log_comment'])[-1] IN ({', '.join(map(quoted, tokens))})")
 
     def kill_all(self) -> None:
         self._kill("query NOT LIKE 'KILL QUERY%'")
@@ -82,6 +85,12 @@ class Engine:
             handle.query(f"KILL QUERY WHERE {condition} ASYNC")
         finally:
             handle.close()
+
+    def check_space(self) -> None:
+        """Raises EngineError (243) when the disk is nearly full: chDB leaves half-written metadata behind, with which it cannot start."""
+        if shutil.disk_usage(self.path).free < MIN_FREE_BYTES:
+            text = f"Less than {MIN_FREE_BYTES >> 20} MiB are free for {self.path}: free some space"
+            raise EngineError.of(243, "NOT_ENOUGH_SPACE", text)
 
     def close(self) -> None:
         """Waits for statements that are still running: kill them first."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 from pipeline.runtime.errors import Stop
 
+MIN_FREE_BYTES = 64 << 20
 _CONFIGURATION = """<clickhouse>
     <mark_cache_size>134217728</mark_cache_size>
     <primary_index_cache_size>134217728</primary_index_cache_size>
@@ -21,17 +23,18 @@ _CONFIGURATION = """<clickhouse>
 
 
 def open_directory(path: Path) -> tuple[str, Any]:
-    """The address of further connections, and the first one, which keeps the engine open.
+    """The address of further connections, and the first one, which keeps the engine open. `path` is absolute.
 
     Raises Stop with one line: the directory is in use (by which process), cannot be written, is full, or there is no chDB.
     """
     # chDB drops the zone of DateTime('UTC') in Native output; only a process in UTC gives the right instants. After the import is too late.
     os.environ["TZ"] = "UTC"
     time.tzset()
-    path = path.absolute()
     try:
         path.mkdir(parents=True, exist_ok=True)
         _refuse_second_process(path)
+        if shutil.disk_usage(path).free < MIN_FREE_BYTES:
+            raise Stop(f"less than {MIN_FREE_BYTES >> 20} MiB are free for {path}: free some space, or choose another --path")
         (path / "engine.xml").write_text(_CONFIGURATION)
         for name in ("default.sql", "default.sql.tmp"):  # the empty database of the last start, which is made anew
             (path / "metadata" / name).unlink(missing_ok=True)
@@ -64,8 +67,6 @@ def _refuse_second_process(path: Path) -> None:
 def _cannot_open(path: Path, text: str) -> str:
     if "Cannot lock file" in text or "already running" in text:
         return f"{path} is in use by another engine{_holder(path)}: stop that one, or choose another --path"
-    if "No space left" in text or "NOT_ENOUGH_SPACE" in text:
-        return f"no space left for {path}: free some, or choose another --path"
     return f"cannot open the engine at {path}: {text.splitlines()[0] if text else 'unknown error'}"
 
 

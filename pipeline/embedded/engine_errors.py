@@ -7,6 +7,8 @@ import re
 from pipeline.runtime.errors import Reject
 
 _CODE = re.compile(r"Code: (\d+)\.")
+_REPEATED = re.compile(r"^(Code: \d+\. DB::Exception: )\1+")
+_WHERE_READ = re.compile(r": \(in file/uri [^)]*\)|: While executing File: data for INSERT was parsed from file")
 
 # ClickHouse's exceptionCodeToHTTPStatus; what is not listed is 500.
 _STATUS = {
@@ -19,6 +21,7 @@ _STATUS = {
     48: 501,
     307: 413,
     241: 507,
+    243: 507,
 }
 
 
@@ -36,12 +39,13 @@ class EngineError(Reject):
 
     @classmethod
     def from_chdb(cls, error: BaseException) -> EngineError:
-        """What chDB raised, without what its Python layer put before the engine's own text; 1002 when it gave no number."""
+        """What chDB raised, in the engine's words only; 1002 when it gave no number."""
         text = str(error).strip()
         found = _CODE.search(text)
         if found is None:
             return cls.of(1002, "UNKNOWN_EXCEPTION", text or type(error).__name__)
-        return cls(int(found.group(1)), text[found.start() :])
+        text = _REPEATED.sub(r"\1", _WHERE_READ.sub("", text[found.start() :]))
+        return cls(int(found.group(1)), text)
 
     @property
     def http_status(self) -> int:

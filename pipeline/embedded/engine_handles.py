@@ -1,9 +1,8 @@
-"""One connection to the open engine: statements, results block by block, inserts. Every call may take as long as its statement."""
+"""One connection to the open engine: statements, whole results, results block by block."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,49 +23,17 @@ class Answer:
     written_bytes: int = 0
 
 
-class Inserter:
-    """Rows on their way into a table, in the bytes of one input format; `finish` or `cancel` ends it."""
-
-    def __init__(self, inserter: Any, on_end: Callable[[], None]) -> None:
-        self._inserter, self._on_end = inserter, on_end
-
-    def append(self, data: bytes) -> None:
-        """Raises EngineError; nothing of the block that failed is kept."""
-        try:
-            self._inserter.append(data)
-        except Exception as error:
-            self.cancel()
-            raise EngineError.from_chdb(error) from error
-
-    def finish(self) -> Answer:
-        """Commit. Rows written into materialized views are counted too, as a server does. Raises EngineError."""
-        try:
-            result = self._inserter.finish()
-        except Exception as error:
-            raise EngineError.from_chdb(error) from error
-        finally:
-            self._on_end()
-        return Answer(b"", result_rows=result.rows_written, written_rows=result.rows_written, written_bytes=result.bytes_written)
-
-    def cancel(self) -> None:
-        """Give up what is not written yet; nothing happens after `finish`."""
-        with suppress(RuntimeError):  # it has failed already
-            self._inserter.cancel()
-        self._on_end()
-
-
 class Handle:
     """One connection to the engine; not to be used by two threads at once, and not after an error (except to close it)."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
-        self._inserter: Inserter | None = None
         self._stream: Generator[bytes] | None = None
 
     @property
     def is_busy(self) -> bool:
-        """Whether a result or an insert was begun and has not come to its end; closing then takes a moment."""
-        return self._stream is not None or self._inserter is not None
+        """Whether a stream was begun and has not come to its end; closing then takes a moment."""
+        return self._stream is not None
 
     def configure(self, settings: Mapping[str, str]) -> None:
         """Set `settings`, readonly last if it is one of them. Raises EngineError."""
@@ -82,7 +49,11 @@ class Handle:
                 raise
 
     def query(self, sql: str, format_name: str = "TabSeparatedRaw", parameters: Mapping[str, str] | None = None) -> Answer:
-        """Run one statement and keep its whole result. Raises EngineError."""
+        """Run one statement and keep its whole result. Rows written into materialized views are counted too, as a server does.
+
+        Inserts come this way as well (`FROM INFILE`): chDB's `send_insert` reports success when a constraint, a materialized view,
+        too many parts or a full disk made the engine drop the block. Raises EngineError.
+        """
         try:
             result = self._connection.query(sql, format_name, params=dict(parameters or {}))
             return Answer(
@@ -114,23 +85,10 @@ class Handle:
         finally:
             self._stream = None
 
-    def insert(self, statement: str, format_name: str) -> Inserter:
-        """Begin an insert; `statement` ends before FORMAT or VALUES. Raises EngineError."""
-        try:
-            self._inserter = Inserter(self._connection.send_insert(statement, format_name), self._inserted)
-        except Exception as error:
-            raise EngineError.from_chdb(error) from error
-        return self._inserter
-
-    def _inserted(self) -> None:
-        self._inserter = None
-
     def close(self) -> None:
         """Give up what has not come to its end. Waits for a call that is still running in another thread: kill it first."""
         if self._stream is not None:
             self._stream.close()
-        if self._inserter is not None:
-            self._inserter.cancel()
         self._connection.close()
 
 

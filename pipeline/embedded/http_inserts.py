@@ -1,58 +1,66 @@
-"""Rows of a request's body on their way into a table: in the client's bytes, in pieces, without looking at them."""
+"""Rows of a request's body on their way into a table: received whole, in the client's bytes, then read by the engine in one statement.
+
+So a body that is damaged, cut off or slow never holds up the engine and leaves nothing behind.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from tempfile import TemporaryFile
+from typing import BinaryIO
 
 from pipeline.embedded.engine import Engine
 from pipeline.embedded.engine_calls import EngineCalls, EngineRequest
 from pipeline.embedded.engine_errors import EngineError
-from pipeline.embedded.engine_handles import Answer, Inserter
-from pipeline.embedded.insert_statement import InsertHead
+from pipeline.embedded.engine_handles import Answer
+from pipeline.embedded.engine_vocabulary import refused
 from pipeline.embedded.request_handles import RequestHandles
-from pipeline.embedded.statements import check_calls
+from pipeline.embedded.statements import Statement, check_calls
 
 _VALUES_JUDGED_BYTES = 1 << 20
+_ONE_BLOCK = {"input_format_parallel_parsing": "0"}  # so that rows before a bad one are not kept
+_SYNTAX_ERROR = 62
 _NO_EXPRESSIONS = {"input_format_values_interpret_expressions": "0", "input_format_values_deduce_templates_of_expressions": "0"}
 
 
-async def insert_rows(engine: EngineRequest, calls: EngineCalls, handles: RequestHandles, head: InsertHead, first: bytes) -> Answer:
-    """Insert `first` and what else the body brings. Raises EngineError; of the block that fails nothing is kept."""
-    calls.engine.vocabulary.check_format(head.format)
-    settings: dict[str, str] = {}
-    if head.format.lower() == "values":
-        first = await _values(handles, first)
-        settings = await calls.control(_judged_values, calls.engine, first)
-    inserter = await engine.run(_begin, engine, handles, head, settings, first)
-    async for piece in handles.query.body:
-        await engine.run(inserter.append, piece)
-    return await engine.run(inserter.finish)
-
-
-def _begin(engine: EngineRequest, handles: RequestHandles, head: InsertHead, settings: dict[str, str], first: bytes) -> Inserter:
-    handle = handles.prepare(engine)
-    handle.configure(settings | {f"param_{name}": value for name, value in handles.query.parameters.items()})
-    inserter = handle.insert(head.statement, head.format)
-    if first:
-        inserter.append(first)
-    return inserter
-
-
-async def _values(handles: RequestHandles, first: bytes) -> bytes:
-    """The list, up to a little more than what will be judged."""
-    while len(first) <= _VALUES_JUDGED_BYTES:
-        piece = await anext(handles.query.body, b"")
-        if not piece:
-            break
-        first += piece
-    return first
-
-
-def _judged_values(engine: Engine, rows: bytes) -> dict[str, str]:
-    """VALUES may hold expressions, even subqueries: they are judged like any statement's, or not evaluated at all."""
-    if len(rows) > _VALUES_JUDGED_BYTES:
-        return _NO_EXPRESSIONS
+async def received(calls: EngineCalls, handles: RequestHandles, first: bytes) -> BinaryIO:
+    """`first` and the rest of the body in a nameless file on the data directory's disk. Raises EngineError (243 when it is full)."""
+    calls.engine.check_space()
+    file = TemporaryFile(dir=calls.engine.path, buffering=0)  # noqa: SIM115  the caller closes it, when the engine has let go of it
     try:
-        canonical = engine.canonical("SELECT " + rows.decode().strip().rstrip(";"))
-    except (EngineError, UnicodeDecodeError):
-        return _NO_EXPRESSIONS
-    check_calls(canonical, engine.vocabulary)
-    return {}
+        await calls.spool(file.write, first)
+        async for piece in handles.query.body:
+            await calls.spool(file.write, piece)
+    except OSError as error:
+        file.close()
+        raise EngineError.of(243, "NOT_ENOUGH_SPACE", f"the body cannot be kept ({error.strerror})") from error
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def insert_rows(request: EngineRequest, handles: RequestHandles, statement: Statement, rows: BinaryIO) -> Answer:
+    """Insert all of `rows`. Blocks; raises EngineError, and then nothing of the block that failed is kept (one has a million rows)."""
+    forced = _judged_values(handles.engine, statement, rows) if (statement.format or "").lower() == "values" else {}
+    rows.seek(0)
+    handle = handles.prepare(request, default=_ONE_BLOCK, forced=forced)
+    return handle.query(statement.from_file(f"/dev/fd/{rows.fileno()}"), parameters=handles.query.parameters)
+
+
+def _judged_values(engine: Engine, statement: Statement, rows: BinaryIO) -> Mapping[str, str]:
+    """VALUES may hold expressions, even subqueries: they are judged like any statement's, or not evaluated at all."""
+    rows.seek(0)
+    text = rows.read(_VALUES_JUDGED_BYTES + 1)
+    try:
+        if len(text) <= _VALUES_JUDGED_BYTES:
+            check_calls(engine.canonical("SELECT " + text.decode().strip().rstrip(";")), engine.vocabulary)
+            return {}
+    except UnicodeDecodeError:
+        pass
+    except EngineError as error:
+        if error.number != _SYNTAX_ERROR:
+            raise
+    if "input_format_values_" in statement.body:
+        raise refused("a setting of VALUES with a list that cannot be judged")
+    return _NO_EXPRESSIONS

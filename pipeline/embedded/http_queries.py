@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import orjson
 from aiohttp import web
@@ -16,7 +17,7 @@ from pipeline.embedded.engine_errors import EngineError
 from pipeline.embedded.engine_handles import Answer, Handle
 from pipeline.embedded.engine_sessions import Session, Sessions
 from pipeline.embedded.engine_vocabulary import check_settings
-from pipeline.embedded.http_inserts import insert_rows
+from pipeline.embedded.http_inserts import insert_rows, received
 from pipeline.embedded.http_replies import DISPLAY_NAME, Reply
 from pipeline.embedded.http_requests import QueryRequest
 from pipeline.embedded.insert_statement import is_insert, split_insert
@@ -70,9 +71,10 @@ class QueryRun:
         if head is None:
             return await self._statement(handles, await self._rest_of(text))
         self.verb = "INSERT"
-        await self._judged(f"{head.statement} FORMAT {head.format}")
-        async with self._engine(handles) as engine:
-            answer = await insert_rows(engine, self.calls, handles, head, text[head.data_start :])
+        statement = await self._judged(f"{head.statement}\nFORMAT {head.format}")
+        rows = await received(self.calls, handles, text[head.data_start :])
+        async with self._engine(handles, rows) as engine:
+            answer = await engine.run(insert_rows, engine, handles, statement, rows)
         self.written_rows = answer.written_rows
         return self.reply.done(answer)
 
@@ -109,14 +111,17 @@ class QueryRun:
         engine = self.calls.engine
         remembered = engine.judged(sql)
         statement = remembered if remembered is not None else await self.calls.control(engine.judge, sql)
-        if self.query.read_only and not statement.reads:
-            raise EngineError.of(164, "READONLY", f"{statement.verb}: Cannot execute query in readonly mode")
+        if not statement.reads:
+            if self.query.read_only:
+                raise EngineError.of(164, "READONLY", f"{statement.verb}: Cannot execute query in readonly mode")
+            if statement.verb not in {"DROP", "TRUNCATE", "KILL"}:
+                engine.check_space()
         return statement
 
     @asynccontextmanager
-    async def _engine(self, handles: RequestHandles) -> AsyncIterator[EngineRequest]:
+    async def _engine(self, handles: RequestHandles, *files: BinaryIO) -> AsyncIterator[EngineRequest]:
         slots = self.calls.readers if self.query.is_reader else self.calls.writers
-        async with slots.one(), self.calls.request(handles.token) as engine:
+        async with self.calls.request(slots, handles.token, files) as engine:
             try:
                 yield engine
             finally:

@@ -5,8 +5,11 @@ Everything here blocks, and is called in a thread of the engine.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from tempfile import TemporaryFile
+from types import MappingProxyType
 
 from pipeline.embedded.engine import Engine, starting_settings
 from pipeline.embedded.engine_calls import EngineRequest
@@ -18,6 +21,7 @@ from pipeline.embedded.statements import Statement
 
 READER_SETTINGS = {"max_execution_time": "60", "max_memory_usage": str(2 << 30)}
 _MAX_SET_STATEMENTS = 100
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +33,15 @@ class RequestHandles:
     session: Session
     token: str
 
-    def prepare(self, request: EngineRequest) -> Handle:
-        """A handle on which the statement can run at once. Raises EngineError."""
+    def prepare(self, request: EngineRequest, *, default: Mapping[str, str] = _NONE, forced: Mapping[str, str] = _NONE) -> Handle:
+        """A handle on which the statement can run at once, with `default` settings under and `forced` ones over the request's own.
+
+        Raises EngineError.
+        """
         handle = self.session.handle or request.closes(self.engine.connect())
         for statement in self.session.set_statements:
             handle.query(statement)
-        handle.configure(self._settings())
+        handle.configure({**default, **self._settings(), **forced})
         handle.use(self.query.database or self.session.database)
         self._load_external(handle)
         return handle
@@ -75,8 +82,9 @@ class RequestHandles:
         for table in self.query.external:
             create = f"CREATE TEMPORARY TABLE {quoted_name(table.name)} ({table.structure})"
             self.engine.judge(create)
-            self.engine.vocabulary.check_format(table.format)
             handle.query(create)
-            inserter = handle.insert(f"INSERT INTO {quoted_name(table.name)}", table.format)
-            inserter.append(table.data)
-            inserter.finish()
+            insert = self.engine.judge(f"INSERT INTO {quoted_name(table.name)} FORMAT {table.format}")
+            with TemporaryFile(dir=self.engine.path, buffering=0) as file:
+                file.write(table.data)
+                file.seek(0)
+                handle.query(insert.from_file(f"/dev/fd/{file.fileno()}"))

@@ -7,6 +7,7 @@ a call is always `name(` without a space. So the names of calls, engines, format
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeline.embedded.engine_vocabulary import ENGINES, Vocabulary, changes_parser, names_files, refused
@@ -28,6 +29,7 @@ _ENGINES_OWN = re.compile(
     r"(?:DROP|TRUNCATE|RENAME|EXCHANGE|ALTER) .*(?:DATABASE (?:IF EXISTS )?|\b(?=\w+\.))(?:system|information_schema)\b", re.I
 )
 
+_TABLE_NAME = 4  # INSERT, INTO and two blanks come before it
 _TOKEN = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|[A-Za-z_]\w*|\s+|.", re.S)
 
 
@@ -53,6 +55,13 @@ class Statement:
     def makes_temporary(self) -> bool:
         """Whether it makes a table that lives as long as its session."""
         return _TEMPORARY.match(self.body) is not None
+
+    def from_file(self, path: str) -> str:
+        """An INSERT that was given rows as the one that reads them from `path`."""
+        tokens = _TOKEN.findall(self.body)
+        settings = next((position for position, token in _top_level(tokens) if token == "SETTINGS" and position > _TABLE_NAME), len(tokens))
+        target = "".join(tokens[:settings]).rstrip()
+        return f"{target} FROM INFILE '{path}' COMPRESSION 'none' {''.join(tokens[settings:])} FORMAT {self.format}"
 
 
 def judge(canonical: str, vocabulary: Vocabulary) -> Statement:
@@ -105,13 +114,18 @@ def _check_clauses(text: str, verb: str) -> None:
 
 def _split_format(canonical: str, tokens: list[str]) -> tuple[str, str | None]:
     """FORMAT is a clause only at the end of a statement, before or after its SETTINGS."""
-    depth, offset = 0, 0
+    for position, token in _top_level(tokens):
+        if token == "FORMAT" and tokens[position + 1 : position + 2] == [" "]:
+            before, name, after = "".join(tokens[:position]), tokens[position + 2], "".join(tokens[position + 3 :])
+            if not after or after.startswith(" SETTINGS "):
+                return before.rstrip() + after, name.strip("`")
+    return canonical, None
+
+
+def _top_level(tokens: list[str]) -> Iterator[tuple[int, str]]:
+    """(position, token) of what is in no parentheses."""
+    depth = 0
     for position, token in enumerate(tokens):
         depth += (token == "(") - (token == ")")
-        if token == "FORMAT" and depth == 0 and tokens[position + 1 : position + 2] == [" "]:
-            name = tokens[position + 2]
-            end = offset + len("FORMAT ") + len(name)
-            if end == len(canonical) or canonical.startswith(" SETTINGS ", end):
-                return (canonical[:offset].rstrip() + canonical[end:]), name.strip("`")
-        offset += len(token)
-    return canonical, None
+        if depth == 0:
+            yield position, token

@@ -100,6 +100,30 @@ def test_body_that_does_not_parse_inserts_nothing(server: Server, made: str, bod
     assert written(server.post(LINES[0], target, writer=True)) == 1
 
 
+@pytest.mark.parametrize(
+    ("definition", "code"),
+    [
+        ("(n UInt64, text String, CONSTRAINT low CHECK n < 1000) ENGINE = MergeTree ORDER BY n", 469),
+        ("(n UInt64, text String) ENGINE = MergeTree ORDER BY n PARTITION BY n % 500", 252),
+        ("(n UInt64, text String DEFAULT throwIf(n = 1500)) ENGINE = MergeTree ORDER BY n", 395),
+        ("(n UInt64, text String) ENGINE = MergeTree ORDER BY n SETTINGS min_free_disk_bytes_to_perform_insert = 1000000000000000", 243),
+    ],
+)
+def test_rows_the_table_does_not_take(server: Server, table: str, definition: str, code: int) -> None:
+    """What fails behind the parser is an error too, not an answer of 200 with rows that are nowhere."""
+    server.ask(f"CREATE TABLE {table} {definition}", writer=True)
+    body = b"".join(b'{"n":%d}\n' % number for number in range(2_000))
+    assert server.post(body, f"/?query=INSERT+INTO+{table}+FORMAT+JSONEachRow", writer=True).code == code
+    assert server.ask(f"SELECT count() FROM {table}") == "0"
+
+
+def test_failing_materialized_view(server: Server, made: str) -> None:
+    """An insert whose view fails is not acknowledged."""
+    server.ask(f"CREATE MATERIALIZED VIEW {made}_mv ENGINE = MergeTree ORDER BY n AS SELECT intDiv(1, n - 5) AS n FROM {made}", writer=True)
+    assert server.post(b"".join(LINES[:10]), f"/?query=INSERT+INTO+{made}+FORMAT+JSONEachRow", writer=True).code == 153
+    server.ask(f"DROP TABLE {made}_mv", writer=True)
+
+
 def test_client_that_goes_away_inserts_nothing(server: Server, made: str) -> None:
     """A body that ends before its length is not committed."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
@@ -172,6 +196,10 @@ def test_large_values_are_inserted_without_expressions(server: Server, made: str
     assert written(server.post(f"INSERT INTO {made} VALUES {rows}", writer=True)) == 40_000
     for expression in ("1 + 1", "length(file('/etc/hostname'))"):
         assert server.post(f"INSERT INTO {made} VALUES {rows},({expression},'x')", writer=True).code == 344
+    evaluate = "input_format_values_interpret_expressions"
+    rows += ",(length(file('/etc/hostname')),'x')"
+    assert server.post(f"INSERT INTO {made} VALUES {rows}", f"/?{evaluate}=1", writer=True).code == 344
+    assert server.post(f"INSERT INTO {made} SETTINGS {evaluate} = 1 VALUES {rows}", writer=True).code == 497
     assert total(server, made).startswith("40000\t")
 
 
