@@ -44,7 +44,10 @@ class History:
 
 
 class Engine:
-    """Restored from `history`; then `observe` the flushes an earlier engine has acted on, then `catch_up`, then the `on_…` calls."""
+    """Restored from `history`; then `remember` and `observe` what an earlier engine has acted on, `catch_up`, and then the `on_…` calls.
+
+    complete_from_ms: event time from which on no pane is missing in the flushes that are remembered.
+    """
 
     def __init__(
         self,
@@ -58,8 +61,7 @@ class Engine:
         history = history or History()
         self.rules = {rule.name: rule for rule in rules}
         self.chains = chains
-        metrics = {c.quantity.metric.name for rule in rules for c in rule.condition.comparisons if c.quantity.metric is not None}
-        self.board = Board(metrics, partitions, complete_from_ms)
+        self.board = Board(metrics_of(rules), partitions, complete_from_ms)
         self.alerts: dict[str, Alert] = {}  # the newest state of every incident, by key
         self.escalations: dict[str, EscalationState] = {}
         self._published_ms: dict[str, int] = {}
@@ -76,6 +78,11 @@ class Engine:
     def open_alerts(self) -> list[Alert]:
         """Incidents that are not over."""
         return [alert for alert in self.alerts.values() if alert.state in OPEN_STATES]
+
+    def remember(self, flush: Flush) -> None:
+        """Put a flush on the board that is so old that what it made true has ended or been heard of since."""
+        self.board.fold(flush)
+        self.board.take_touched(flush.source_partition)
 
     def observe(self, flush: Flush) -> None:
         """Learn from a flush that an earlier engine has acted on."""
@@ -173,7 +180,8 @@ class Engine:
         if state.open is None or judgement.held_by != "n" or not lifecycle.ends_incident(state, rule, judged_to_ms):
             return judgement
         # Too few events for a verdict: an incident may also end on all that came since it was last true.
-        from_ms = max(state.last_true_ms // PANE_MS * PANE_MS + PANE_MS, window_to_ms - LONGEST_WINDOW_MS)
+        complete_from_ms = -(-self.board.complete_from_ms // PANE_MS) * PANE_MS
+        from_ms = max(state.last_true_ms // PANE_MS * PANE_MS + PANE_MS, window_to_ms - LONGEST_WINDOW_MS, complete_from_ms)
         since = judge_span(rule, self.board, from_ms, window_to_ms, judged_to_ms)
         return judgement if since.verdict == "unknown" else since
 
@@ -221,6 +229,11 @@ class Engine:
             self._silences[command.silence_id] = command
         else:
             self._silences.pop(command.silence_id, None)
+
+
+def metrics_of(rules: Iterable[Rule]) -> frozenset[str]:
+    """The metrics whose panes the rules need."""
+    return frozenset(c.quantity.metric.name for rule in rules for c in rule.condition.comparisons if c.quantity.metric is not None)
 
 
 def windows_to_judge(touched_starts: Iterable[int], reached_ms: int, window_ms: int) -> list[int]:

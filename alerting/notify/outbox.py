@@ -64,22 +64,24 @@ class Outbox:
 
     Args:
         receivers: by name.
-        record: makes a line durable on `deliveries.v1`; if it raises, the outbox ends there and `failed` is told.
-        failed: told the error with which a task ended.
+        may_send: asked before every attempt; raises what `failed` is told when this process is not the one to send any more.
+        record: makes a line durable on `deliveries.v1`; if it raises, the queue ends there and `failed` is told.
+        failed: told the error with which a queue ended; its receiver hears nothing more from this outbox.
         clock, sleep, jitter: time, and a random number in [0, 1).
     """
 
     def __init__(
         self,
         receivers: Mapping[str, Receiver],
+        *,
+        may_send: Callable[[], None],
         record: Callable[[Delivery], Awaitable[None]],
         failed: Callable[[Exception], None],
-        *,
         clock: Clock,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float],
     ) -> None:
-        self._receivers, self._record, self._failed = receivers, record, failed
+        self._receivers, self._may_send, self._record, self._failed = receivers, may_send, record, failed
         self._clock, self._sleep, self._jitter = clock, sleep, jitter
         self._queues: dict[str, asyncio.Queue[Sending]] = {name: asyncio.Queue() for name in receivers}
         self._tasks = [asyncio.create_task(self._serve(name), name=f"outbox {name}") for name in receivers]
@@ -109,6 +111,7 @@ class Outbox:
 
     async def _deliver(self, receiver: Receiver, sending: Sending) -> None:
         while True:
+            self._may_send()
             attempt = await receiver.send(sending.notification)
             sending = Sending(sending.notification, sending.intent_at_ms, sending.attempts + 1)
             outcome = self._outcome(sending, attempt)

@@ -14,6 +14,7 @@ from alerting.notify.outbox import Outbox, Sending, next_delay_s
 from alerting.notify.pagerduty import PagerDutyReceiver
 from alerting.notify.receiver import Receiver
 from alerting.notify.slack import SlackReceiver
+from pipeline.runtime.errors import RetryAfter
 from schemas.delivery import Delivery
 from tests.contract.notify.incidents import notification
 from tests.receivers.pagerduty import pagerduty
@@ -48,12 +49,25 @@ class Desk:
 
     def __init__(self, slack_server: Server, pagerduty_server: Server, session: aiohttp.ClientSession) -> None:
         self.clock, self.recorded, self.errors = HandClock(), list[Delivery](), list[Exception]()
+        self.superseded = False
         self.slack, self.pagerduty = slack_server, pagerduty_server
         receivers: dict[str, Receiver] = {
             "slack-critical": SlackReceiver(session, SecretStr(slack_server.url + "/services/T/B/x")),
             "pagerduty": PagerDutyReceiver(session, SecretStr(pagerduty_server.url + "/v2/enqueue"), SecretStr(ROUTING_KEY)),
         }
-        self.outbox = Outbox(receivers, self.record, self.errors.append, clock=self.clock, sleep=self.clock.sleep, jitter=lambda: 0.0)
+        self.outbox = Outbox(
+            receivers,
+            may_send=self.may_send,
+            record=self.record,
+            failed=self.errors.append,
+            clock=self.clock,
+            sleep=self.clock.sleep,
+            jitter=lambda: 0.0,
+        )
+
+    def may_send(self) -> None:
+        if self.superseded:
+            raise RetryAfter("another notifier has the partition")
 
     async def record(self, delivery: Delivery) -> None:
         self.recorded.append(delivery)
@@ -185,6 +199,15 @@ async def test_an_outcome_that_cannot_be_recorded_ends_the_outbox_and_is_told() 
         at.put()
         await until(lambda: at.errors)
         assert isinstance(at.errors[0], ConnectionError)
+
+
+async def test_whoever_is_superseded_sends_nothing_more() -> None:
+    """It is asked before every attempt whether this process is still the one to send."""
+    async with desk() as at:
+        at.superseded = True
+        at.put()
+        await until(lambda: at.errors)
+        assert (at.slack.received, at.recorded) == ([], [])
 
 
 @pytest.mark.parametrize(
