@@ -52,14 +52,15 @@ class Worker:
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def metric(self, name: str) -> float:
-        """The sum of a metric over its labels; 0 while the process does not answer."""
+    def metric(self, name: str, label: str = "") -> float:
+        """The sum of a metric over those of its labels that contain `label`; 0 while the process does not answer."""
         try:
             with urllib.request.urlopen(f"{self.url}/metrics", timeout=5) as answer:
                 lines = answer.read().decode().splitlines()
         except (OSError, urllib.error.URLError):
             return 0.0
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{", 1)[0].split(" ", 1)[0] == name)
+        named = [line for line in lines if line.split("{", 1)[0].split(" ", 1)[0] == name]
+        return sum(float(line.rsplit(" ", 1)[1]) for line in named if label in line)
 
 
 @dataclass

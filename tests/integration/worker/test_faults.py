@@ -19,7 +19,7 @@ import pytest
 from pipeline.embedded.ports import free_port
 from pipeline.embedded.readiness import is_ready
 from tests.integration.worker.conftest import prepare
-from tests.integration.worker.stack import PANES, Stack, menu, ready, wait_until
+from tests.integration.worker.stack import EVENTS, PANES, Stack, menu, ready, wait_until
 from tests.stack_fixtures import ClickHouseServer, embedded_broker
 
 SENT_PER_S = 500
@@ -157,10 +157,16 @@ async def test_a_zombie_that_wakes_up_late_changes_no_number(faulty: tuple[Stack
     stack, _ = faulty
     zombie, other = stack.start_worker(TELEMETRY_WORKER__FLUSH_INTERVAL_MS="1000"), stack.start_worker()
     wait_until(lambda: ready(zombie) and ready(other), 40, "two workers ready")
-    flowing = asyncio.create_task(flow(stack, "zombie", after(25)))
+    woken = asyncio.Event()
+    flowing = asyncio.create_task(flow(stack, "zombie", woken.is_set))
     await asyncio.to_thread(wait_until, lambda: zombie.metric("nutricoach_source_open_records") > 0, 20, "records in the zombie's hands")
     zombie.signal(signal.SIGSTOP)
-    await asyncio.sleep(15)
+    taken = "nutricoach_source_partitions"
+    await asyncio.to_thread(wait_until, lambda: other.metric(taken, EVENTS) == 12, 60, "the other worker has taken over every partition")
+    written = await asyncio.to_thread(other.metric, "nutricoach_worker_panes_total")
+    await asyncio.to_thread(wait_until, lambda: other.metric("nutricoach_worker_panes_total") > written, 30, "and writes their panes")
     zombie.signal(signal.SIGCONT)
+    await asyncio.to_thread(wait_until, lambda: zombie.metric(taken, EVENTS) == 6, 60, "the zombie has found out and has its share again")
+    woken.set()
     sent = await flowing
     await asyncio.to_thread(wait_until, lambda: counted(stack, "zombie")[:2] == (sent, sent), 60, f"{sent} events and panes are stored")
