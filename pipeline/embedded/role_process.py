@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import signal
@@ -46,9 +47,18 @@ def last_line(log_file: Path, offset: int = 0) -> str:
             lines = log.read().decode("utf-8", "replace").split("\n")
     except FileNotFoundError:
         return ""
-    said = [line.strip() for line in lines if line.strip()]
+    said = [_plain(line.strip()) for line in lines if line.strip()]
     reasons = [match.group(1) for line in said if (match := _REASON.fullmatch(line))]  # the interpreter may say something after it
     return (reasons or said or [""])[-1]
+
+
+def _plain(line: str) -> str:
+    """What happened, of a structured line; any other as it is."""
+    try:
+        fields = json.loads(line) if line.startswith("{") else {}
+    except ValueError:
+        fields = {}
+    return " ".join(str(fields[name]) for name in ("event", "error") if name in fields) or line
 
 
 def rotated_size(log_file: Path) -> int:

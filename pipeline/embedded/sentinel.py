@@ -23,7 +23,8 @@ class Sentinel:
 
     def __init__(self) -> None:
         command = [sys.executable, "-P", "-m", __name__]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, text=True)
+        # Not our output: who reads it would wait for the sentinel to close it, too.
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True, text=True)
         self.pid = self._process.pid
 
     def watch(self, pid: int) -> None:

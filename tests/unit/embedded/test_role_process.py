@@ -25,6 +25,8 @@ def test_backoff_doubles_up_to_half_a_minute() -> None:
         ("x" * 20_000 + "\nend\n", 0, "end"),
         ("", 0, ""),
         ("telemetry: no such rule\n/x.py:1: RuntimeWarning: never awaited\n", 0, "no such rule"),
+        ('{"event":"cannot read","error":"no such topic","level":"error"}\n', 0, "cannot read no such topic"),
+        ('{"half": ', 0, '{"half":'),
         ('telemetry worker: the log is gone\n{"event":"closing"}\n', 0, "the log is gone"),
     ],
 )

@@ -66,3 +66,15 @@ def test_dead_sentinel_does_not_stop_the_supervisor() -> None:
         sentinel.watch(1)
         sentinel.forget(1)
     sentinel.close()
+
+
+def test_sentinel_does_not_keep_the_supervisors_output_open() -> None:
+    """Who reads the output of a supervisor sees its end when the supervisor closes it, though the sentinel lives on."""
+    code = "import os, time; from pipeline.embedded.sentinel import Sentinel; s = Sentinel(); os.close(1); input(); s.close()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    ) as supervisor:
+        assert supervisor.stdout is not None
+        assert supervisor.stdout.read() == b""
+        assert supervisor.poll() is None
+        supervisor.communicate(b"\n", 10)
