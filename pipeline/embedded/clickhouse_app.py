@@ -64,15 +64,17 @@ class ClickHouseApp:
             run = QueryRun(self._calls, self._sessions, request, query, reply)
             async with asyncio.timeout(READER_LIMIT_S if query.is_reader else None):
                 response = await run.answer()
-            outcome = "ok"
+            outcome = "gone" if reply.client_gone else "ok"
             return response
         except EngineError as error:
             outcome = "error"
             return reply.error(error)
         except TimeoutError:
-            if reply.sent:
-                raise
             outcome = "error"
+            if reply.streaming is not None:  # too late for an error
+                assert request.transport is not None
+                request.transport.abort()
+                return reply.streaming
             return reply.error(EngineError.of(159, "TIMEOUT_EXCEEDED", f"Timeout exceeded: a reader has {READER_LIMIT_S:.0f} s"))
         finally:
             _count(run, outcome, time.perf_counter() - reply.started_s)

@@ -32,12 +32,13 @@ _CONTENT_TYPES = (  # by the beginning of a format's name in lower case, first m
 
 @dataclass(slots=True)
 class Reply:
-    """Answers one request; `sent` says whether its status and headers have gone out."""
+    """Answers one request. `streaming` is the response once its status has gone out; `client_gone` that nobody reads it any more."""
 
     query_id: str
     version: str
     started_s: float = field(default_factory=time.perf_counter)
-    sent: bool = False
+    streaming: web.StreamResponse | None = None
+    client_gone: bool = False
     compressor: Compressor | None = None
     content_encoding: str | None = None
 
@@ -72,18 +73,25 @@ class Reply:
         }
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
-        self.sent = True
+        self.streaming = response
+        try:
+            async for data in self._compressed(blocks, tag):
+                await response.write(data)
+            await response.write_eof()
+        except ConnectionResetError:
+            self.client_gone = True
+        return response
+
+    async def _compressed(self, blocks: AsyncIterator[bytes], tag: str) -> AsyncIterator[bytes]:
         compressor = self._compressor()
         try:
             async for block in blocks:
                 if data := compressor.compress(block):
-                    await response.write(data)
+                    yield data
         except EngineError as error:
-            await response.write(compressor.compress(_exception_block(tag, self._text(error))))
+            yield compressor.compress(_exception_block(tag, self._text(error)))
         if data := compressor.flush():
-            await response.write(data)
-        await response.write_eof()
-        return response
+            yield data
 
     def error(self, error: EngineError) -> web.Response:
         headers = self._headers() | {"X-ClickHouse-Exception-Code": str(error.number)}
