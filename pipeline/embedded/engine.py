@@ -10,12 +10,14 @@ import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from threading import Lock
 
 from pipeline.embedded.engine_directory import MIN_FREE_BYTES, open_directory
 from pipeline.embedded.engine_errors import EngineError
 from pipeline.embedded.engine_handles import DATABASE, Handle, quoted
 from pipeline.embedded.engine_vocabulary import Vocabulary
 from pipeline.embedded.statements import Statement, judge
+from pipeline.runtime.errors import Stop
 
 MAX_STATEMENT_BYTES = 16 << 20
 _REMEMBERED = 2_000
@@ -30,8 +32,11 @@ class Engine:
         """Open `path` (made when absent). Raises Stop with one line when another process has it, or it cannot be written."""
         self.path = path.absolute()
         self._address, self._base = open_directory(self.path)
-        self._own_databases()
         base = Handle(self._base)
+        try:
+            self._make_databases(base)
+        except EngineError as error:
+            raise Stop(f"cannot use the engine at {self.path}: {str(error).splitlines()[0]}") from error
         self.version = base.query("SELECT version()").data.decode().strip()
         self.vocabulary = Vocabulary.of_engine(
             table_functions=_names(base, "SELECT name FROM system.table_functions"),
@@ -39,6 +44,7 @@ class Engine:
             formats=_names(base, "SELECT name FROM system.formats"),
         )
         self._judged: dict[str, Statement] = {}
+        self._judged_lock = Lock()
 
     def connect(self) -> Handle:
         """A fresh handle; close it when its request is done."""
@@ -67,9 +73,10 @@ class Engine:
         """What `sql` may do. Raises EngineError when it is not one statement, or one that is refused."""
         statement = judge(self.canonical(sql), self.vocabulary)
         if len(sql) <= _REMEMBERED_BYTES:
-            while len(self._judged) >= _REMEMBERED:
-                self._judged.pop(next(iter(self._judged)), None)
-            self._judged[sql] = statement
+            with self._judged_lock:
+                if len(self._judged) >= _REMEMBERED:
+                    self._judged.clear()
+                self._judged[sql] = statement
         return statement
 
     def kill(self, tokens: Iterable[str]) -> None:
@@ -96,9 +103,8 @@ class Engine:
         """Waits for statements that are still running: kill them first."""
         self._base.close()
 
-    def _own_databases(self) -> None:
+    def _make_databases(self, base: Handle) -> None:
         """Put an empty database in the place of chDB's `default`, in which a table's name may be the path of any file."""
-        base = Handle(self._base)
         base.query("DETACH DATABASE default")
         base.query("CREATE DATABASE default ENGINE = Memory")
         base.query(f"CREATE DATABASE IF NOT EXISTS {DATABASE} ENGINE = Atomic")

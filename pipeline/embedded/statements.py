@@ -67,7 +67,7 @@ class Statement:
 def judge(canonical: str, vocabulary: Vocabulary) -> Statement:
     """Read `canonical` as a Statement. Raises EngineError (497, 73) when it would reach files, processes or the network."""
     tokens = _TOKEN.findall(canonical)
-    check_calls(canonical, vocabulary)
+    _check_names(tokens, vocabulary)
     verb = canonical.lstrip("( ").partition(" ")[0]
     text = "".join("''" if token.startswith("'") else token.strip("`") for token in tokens)
     _check_clauses(text, verb)
@@ -79,7 +79,10 @@ def judge(canonical: str, vocabulary: Vocabulary) -> Statement:
 
 def check_calls(canonical: str, vocabulary: Vocabulary) -> None:
     """Raises EngineError (497) for calls, engines and settings in a canonical text that are not on the lists."""
-    tokens = _TOKEN.findall(canonical)
+    _check_names(_TOKEN.findall(canonical), vocabulary)
+
+
+def _check_names(tokens: list[str], vocabulary: Vocabulary) -> None:
     names = [token.strip("`") for token in tokens]
     for position, name in enumerate(names):
         following = names[position + 1 : position + 5]

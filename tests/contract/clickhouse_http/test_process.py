@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -140,3 +141,9 @@ def test_configuration_of_the_current_directory_is_not_read(tmp_path: Path) -> N
 def test_process_group_is_its_own(server: Server) -> None:
     """A signal of the engine to its group would not reach whoever started it."""
     assert os.getpgid(server.process.pid) == server.process.pid != os.getpgrp()
+
+
+def test_engine_is_loaded_only_where_it_runs() -> None:
+    """Naming the command does not load chDB, after which a fork would hang."""
+    code = "import sys; from pipeline.embedded.clickhouse_http import command; print('chdb' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
