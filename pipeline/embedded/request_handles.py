@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from tempfile import TemporaryFile
 from types import MappingProxyType
 
@@ -24,7 +24,7 @@ _MAX_SET_STATEMENTS = 100
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RequestHandles:
     """Makes the handle of `query` and, after its statement, leaves the session as that statement should."""
 
@@ -32,6 +32,7 @@ class RequestHandles:
     query: QueryRequest
     session: Session
     token: str
+    _applied: set[str] = field(default_factory=set)
 
     def prepare(self, request: EngineRequest, *, default: Mapping[str, str] = _NONE, forced: Mapping[str, str] = _NONE) -> Handle:
         """A handle on which the statement can run at once, with `default` settings under and `forced` ones over the request's own.
@@ -41,7 +42,9 @@ class RequestHandles:
         handle = self.session.handle or request.closes(self.engine.connect())
         for statement in self.session.set_statements:
             handle.query(statement)
-        handle.configure({**default, **self._settings(), **forced})
+        settings = {**default, **self._settings(), **forced}
+        self._applied.update(settings)
+        handle.configure(settings)
         handle.use(self.query.database or self.session.database)
         self._load_external(handle)
         return handle
@@ -61,7 +64,7 @@ class RequestHandles:
     def restore(self, request: EngineRequest) -> None:
         """Take this request's settings off the handle a session keeps, or give it up when something still runs on it."""
         handle = self.session.handle
-        if handle is None:
+        if handle is None or not self._applied:
             return
         if handle.is_busy or request.is_busy:
             self.session.handle = None
@@ -69,7 +72,7 @@ class RequestHandles:
             return
         with suppress(EngineError):  # chDB may answer with what a failed statement left behind, once
             handle.query("SELECT 1")
-        handle.query("SET " + ", ".join(f"{name} = DEFAULT" for name in self._settings()))
+        handle.query("SET " + ", ".join(f"{name} = DEFAULT" for name in self._applied))
 
     def _settings(self) -> dict[str, str]:
         settings = starting_settings() | (READER_SETTINGS if self.query.is_reader else {}) | self.query.settings

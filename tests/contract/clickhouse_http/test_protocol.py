@@ -197,6 +197,9 @@ def test_session_keeps_settings_database_and_temporary_tables(server: Server) ->
     assert ask("SELECT getSetting('max_threads'), sum(a) FROM mine") == "3\t3"
     assert server.post("SELECT throwIf(number = 3) FROM numbers(5)", session, writer=True).code == 395
     assert ask("SELECT sum(a) FROM mine") == "3"
+    ask("INSERT INTO mine VALUES " + ",".join(["(0)"] * 300_000))
+    ask("INSERT INTO mine VALUES (2 + 2)")
+    assert ask("SELECT sum(a) FROM mine") == "7"
     assert server.post("SELECT * FROM mine", writer=True).code == 60
     assert server.post("SELECT getSetting('max_threads') = 3", writer=True).text == "0\n"
 
