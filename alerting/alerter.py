@@ -109,7 +109,6 @@ class Alerter(Service):
         while not self.should_stop:
             await self.sleep(TICK_S)
             await self._act_or_reload(lambda engine, now_ms: engine.on_tick(now_ms))
-            metrics.ACTIVE.labels(ROLE).set(self._owns())
 
     async def _on_command(self, record: ConsumerRecord) -> None:
         try:
@@ -216,6 +215,7 @@ def create_app(settings: Settings, config: AlertingConfig | None = None) -> Shel
         chunks, topics.PANES.name, bootstrap_servers=settings.kafka.bootstrap_servers, group_id=GROUP_ID, resume=alerter.resume
     )
     alerter.source = source
+    metrics.ACTIVE.labels(ROLE).set_function(lambda: _PANES in source.owned())
     app.service(HealthServer(settings.health.host, settings.health.port, waiting_for=source.not_ready, beacon=app.beacon))
     app.service(alerter)
     app.service(source)

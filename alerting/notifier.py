@@ -21,6 +21,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 from mode import Service
 
+from alerting import metrics
 from alerting.config.load import AlertingConfig, ReceiverKind, load_config
 from alerting.freeze import FreezeWatch
 from alerting.loading import into, parsed
@@ -221,6 +222,7 @@ def create_app(settings: Settings, config: AlertingConfig | None = None) -> Shel
         chunks, topics.ESCALATIONS.name, bootstrap_servers=settings.kafka.bootstrap_servers, group_id=GROUP_ID, resume=notifier.resume
     )
     notifier.source = source
+    metrics.ACTIVE.labels(ROLE).set_function(lambda: _ESCALATIONS in source.owned())
     app.service(HealthServer(settings.health.host, settings.health.port, waiting_for=source.not_ready, beacon=app.beacon))
     app.service(notifier)
     app.service(source)

@@ -38,7 +38,7 @@ def load_config(directory: Path = CONFIG_DIR) -> AlertingConfig:
     """Read rules/*.yaml, escalation.yaml and routes.yaml. Raises ConfigurationError with one line that names file and field."""
     receivers = _load_receivers(directory / "routes.yaml")
     try:
-        chains = parse_chains((directory / "escalation.yaml").read_text("utf-8"))
+        chains = parse_chains(_text(directory / "escalation.yaml"))
     except RuleError as error:
         raise ConfigurationError(f"escalation.yaml: {error}") from None
     for severity, steps in chains.items():
@@ -50,22 +50,31 @@ def load_config(directory: Path = CONFIG_DIR) -> AlertingConfig:
                 raise ConfigurationError(f"{path.name}: rule {rule.name} is there twice; names are identities")
             _check_known(path.name, f"rule {rule.name}", rule.channels, receivers)
             rules[rule.name] = rule
+    if not rules:
+        raise ConfigurationError(f"there are no rules in {directory / 'rules'}")
     return AlertingConfig(tuple(rules.values()), chains, receivers)
 
 
 def _load_rules(path: Path) -> tuple[Rule, ...]:
     try:
-        return parse_rules(path.read_text("utf-8"))
+        return parse_rules(_text(path))
     except RuleError as error:
         raise ConfigurationError(f"{path.name}: {error}") from None
 
 
 def _load_receivers(path: Path) -> Mapping[str, ReceiverKind]:
     try:
-        return _Routes.model_validate(yaml.safe_load(path.read_text("utf-8"))).receivers
+        return _Routes.model_validate(yaml.safe_load(_text(path))).receivers
     except (yaml.YAMLError, ValidationError) as error:
         reason = error.errors(include_url=False)[0]["msg"] if isinstance(error, ValidationError) else " ".join(str(error).split())
         raise ConfigurationError(f"{path.name}: {reason}") from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}: {error.strerror}") from None
 
 
 def _check_known(file: str, where: str, names: list[str] | tuple[str, ...], receivers: Mapping[str, ReceiverKind]) -> None:

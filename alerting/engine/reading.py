@@ -7,6 +7,7 @@ from collections.abc import Collection
 import orjson
 
 from schemas.pane import Flush
+from schemas.partitioning import EVENT_PARTITIONS
 
 
 def parse_flush_for(value: bytes, metrics: Collection[str]) -> Flush:
@@ -14,6 +15,9 @@ def parse_flush_for(value: bytes, metrics: Collection[str]) -> Flush:
     try:
         document = orjson.loads(value)
         document["panes"] = [{**pane, "buckets": {}} for pane in document["panes"] if pane["metric"] in metrics]
-        return Flush.model_validate(document)
+        flush = Flush.model_validate(document)
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a flush: {error!r}") from None
+    if flush.source_partition >= EVENT_PARTITIONS:
+        raise ValueError(f"events.v1 has no partition {flush.source_partition}")
+    return flush

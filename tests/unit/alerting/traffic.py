@@ -14,9 +14,10 @@ T0_MS = 1_795_428_000_000
 
 @dataclass
 class Source:
-    """One partition of events.v1: menus go in, flushes with absolute snapshots come out. Times are seconds after T0_MS."""
+    """One partition of events.v1: menus go in, flushes with absolute snapshots come out. Times are seconds after `base_ms`."""
 
     partition: int = 0
+    base_ms: int = T0_MS
     offset: int = -1
     watermark_ms: int | None = None
     cells: dict[tuple[int, str, str], list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
@@ -24,7 +25,7 @@ class Source:
 
     def menus(self, at_s: float, count: int = 1, *, outcome: str = "full", provider: str = "ollama", each_ms: float = 1000.0) -> Source:
         """`count` menus that occurred at `at_s`."""
-        at_ms = T0_MS + round(at_s * 1000)
+        at_ms = self.base_ms + round(at_s * 1000)
         key = (at_ms // 10_000 * 10_000, provider, outcome)
         self.cells[key][0] += count
         self.cells[key][1] += count * round(each_ms * 1_000_000)
@@ -56,13 +57,13 @@ class Source:
             source_partition=self.partition,
             last_offset=self.offset,
             watermark=from_ms(self.watermark_ms) if self.watermark_ms is not None and with_watermark else None,
-            caught_up_at=None if caught_up_s is None else from_ms(T0_MS + round(caught_up_s * 1000)),
+            caught_up_at=None if caught_up_s is None else from_ms(self.base_ms + round(caught_up_s * 1000)),
             panes=panes,
         )
 
 
-def sources(count: int = 12) -> list[Source]:
-    return [Source(partition) for partition in range(count)]
+def sources(count: int = 12, base_ms: int = T0_MS) -> list[Source]:
+    return [Source(partition, base_ms) for partition in range(count)]
 
 
 def now_at(at_s: float) -> int:
