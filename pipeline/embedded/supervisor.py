@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -24,6 +25,7 @@ _READY_WITHIN_S = 90.0
 _STEP_WITHIN_S = 60.0
 _PROBE_INTERVAL_S = 0.1
 _GIVE_UP_AFTER_ENDS = 3
+_REWRITE_AFTER_S = 5.0
 
 Report = Callable[[str], None]
 """Takes one line for the person who waits."""
@@ -35,12 +37,13 @@ class Supervisor:
     def __init__(self, data_dir: Path, plan: Plan, report: Report) -> None:
         self._data_dir = data_dir
         self._plan = plan
-        self._report = report
+        self._report_line = report
         self._phase = Phase.STARTING
         self._servers = [RoleProcess(spec, data_dir, self) for spec in plan.servers]
         self._roles = [RoleProcess(spec, data_dir, self) for spec in plan.roles]
         self._steps: set[int] = set()
         self._sentinel = Sentinel()
+        self._rewriting: asyncio.TimerHandle | None = None
 
     async def run(self, stop: asyncio.Event, ready: Callable[[], None]) -> None:
         """Bring everything up, call `ready`, keep it up until `stop` is set; everything is down again on return.
@@ -129,8 +132,17 @@ class Supervisor:
             left_s = _GRACE_S - (time.monotonic() - began)
             await asyncio.gather(*(server.stop(max(left_s, 0.0)) for server in self._servers))
         finally:
+            self._cancel_rewriting()
             self._sentinel.close()
             remove_state(self._data_dir)
+
+    def _cancel_rewriting(self) -> None:
+        if self._rewriting is not None:
+            self._rewriting.cancel()
+
+    def _report(self, line: str) -> None:
+        with contextlib.suppress(OSError):  # a full disk or a closed terminal: what runs goes on
+            self._report_line(line)
 
     def _write_state(self) -> None:
         own = Process.of(os.getpid())
@@ -151,8 +163,10 @@ class Supervisor:
         except OSError as error:
             if self._phase is Phase.STARTING:
                 raise
-            # What runs goes on: a stack that stopped itself for want of a status file would help nobody.
+            # A stack that stopped itself for want of a status file would help nobody: it is written when there is space again.
             self._report(f"the state cannot be written to {self._data_dir}: {error.strerror}")
+            self._cancel_rewriting()
+            self._rewriting = asyncio.get_running_loop().call_later(_REWRITE_AFTER_S, self._write_state)
 
 
 def _how(exit_code: int | None) -> str:

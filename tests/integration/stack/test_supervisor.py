@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from pipeline.embedded.ports import free_port
+from pipeline.embedded.readiness import is_ready
 from pipeline.embedded.stack_state import STATE_FILE, Process, read_state
 from pipeline.embedded.status import status
 from pipeline.embedded.stopping import stop_stack
@@ -138,6 +139,21 @@ def test_killed_role_is_restarted_and_counted(tmp_path: Path) -> None:
     assert after["pid"] != before["pid"]
     assert after["restarts"] == 1
     assert took_s >= 1.0
+
+
+def test_state_that_cannot_be_written_does_not_stop_the_stack(tmp_path: Path) -> None:
+    """While the state cannot be written (a full disk) roles go on and are restarted; when it can, it is caught up."""
+    with supervised(tmp_path, plan([role("worker-0")])) as process:
+        lines_until(process, "ready")
+        before = status(tmp_path)["roles"]["worker-0"]
+        in_the_way = tmp_path / f"{STATE_FILE}.new"
+        in_the_way.mkdir()
+        os.kill(before["pid"], signal.SIGKILL)
+        until(lambda: is_ready(f"{before['url']}/readyz"))
+        assert status(tmp_path)["roles"]["worker-0"]["restarts"] == 0
+        in_the_way.rmdir()
+        until(lambda: status(tmp_path)["state"] == "ready")
+        assert status(tmp_path)["roles"]["worker-0"]["restarts"] == 1
 
 
 def test_role_that_keeps_dying_ends_the_start(tmp_path: Path) -> None:
