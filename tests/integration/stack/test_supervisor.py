@@ -149,6 +149,7 @@ def test_state_that_cannot_be_written_does_not_stop_the_stack(tmp_path: Path) ->
         in_the_way = tmp_path / f"{STATE_FILE}.new"
         in_the_way.mkdir()
         os.kill(before["pid"], signal.SIGKILL)
+        until(lambda: not psutil.pid_exists(before["pid"]))
         until(lambda: is_ready(f"{before['url']}/readyz"))
         assert status(tmp_path)["roles"]["worker-0"]["restarts"] == 0
         in_the_way.rmdir()
