@@ -108,22 +108,15 @@ class Notifier(Service):
         events = [event for record in chunk.records if (event := parsed(record, parse_escalation)) is not None]
         due = [one for event in events for one in self._plan.read(event)]
         now_ms = self._clock.now_ms()
-        sendings = [(one, Sending(one.notification, now_ms)) for one in due]
-        await self._record_all(
-            [delivery_of(sending, "intended", now_ms, reason=one.notification.event.reason) for one, sending in sendings]
-        )
-        await self._record_all(
-            [
-                delivery_of(sending, "stale", now_ms, reason="acknowledged or over before it was sent")
-                for one, sending in sendings
-                if one.stale
-            ]
-        )
+        stale = [self._sending(one, now_ms) for one in due if one.stale]
+        fresh = [self._sending(one, now_ms) for one in due if not one.stale]
+        intents = [delivery_of(s, "intended", now_ms, reason=s.notification.event.reason) for s in fresh if not s.notification.resent]
+        await self._record_all(intents)
+        await self._record_all([delivery_of(s, "stale", now_ms, reason="acknowledged or over before it was sent") for s in stale])
         if chunk.abandoned or self._outbox is None:
             return  # the next owner reads the intents
-        for one, sending in sendings:
-            if not one.stale:
-                self._outbox.put(sending)
+        for sending in fresh:
+            self._outbox.put(sending)
         chunk.done()
 
     async def _load(self, resume: Resume) -> tuple[int, list[Due]]:
@@ -182,12 +175,7 @@ class Notifier(Service):
 
 
 def make_receivers(settings: Settings, config: AlertingConfig, session: aiohttp.ClientSession) -> dict[str, Receiver]:
-    """Every receiver of routes.yaml; raises ConfigurationError for settings that cannot work."""
-    for name in settings.receivers:
-        if name not in {known.replace("-", "_") for known in config.receivers}:
-            raise ConfigurationError(
-                f"TELEMETRY_RECEIVERS__{name.upper()}: no such receiver; routes.yaml has {', '.join(config.receivers)}"
-            )
+    """Every receiver of routes.yaml, by name; `check_settings` has looked at them."""
     return {name: _make_receiver(name, kind, settings.receiver(name), session) for name, kind in config.receivers.items()}
 
 
@@ -196,7 +184,7 @@ def _make_receiver(name: str, kind: ReceiverKind, settings: ReceiverSettings, se
         return LogReceiver()
     if kind == "slack":
         return SlackReceiver(session, settings.url)
-    assert settings.routing_key is not None, f"{name}: check_settings has looked"
+    assert settings.routing_key is not None, f"{name} has no routing key"
     return PagerDutyReceiver(session, settings.url, settings.routing_key)
 
 

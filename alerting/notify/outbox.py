@@ -19,6 +19,7 @@ log = structlog.get_logger(__name__)
 
 #: From the intent on. By then the escalation has reached somebody else.
 GIVE_UP_AFTER_MS: Final = 900_000
+_NOBODY: Final = ""
 _FIRST_DELAY_S: Final = 0.5
 _LONGEST_DELAY_S: Final = 30.0
 _LONGEST_WAIT_ASKED_FOR_S: Final = 300.0
@@ -59,6 +60,22 @@ def next_delay_s(attempts: int, retry_after_s: float, jitter: float) -> float:
     return max(backoff_s * (1 - jitter / 2), min(retry_after_s, _LONGEST_WAIT_ASKED_FOR_S))
 
 
+class _Nobody:
+    """Stands for receivers that an older escalation names and routes.yaml has no longer."""
+
+    async def send(self, notification: Notification) -> Attempt:
+        return Attempt("rejected", reason="routes.yaml has no receiver of this name")
+
+
+async def _send(receiver: Receiver, notification: Notification) -> Attempt:
+    """A message that cannot even be made must not hold up the next one."""
+    try:
+        return await receiver.send(notification)
+    except Exception as error:
+        log.exception("a bug in a receiver", receiver=notification.receiver, incident_key=notification.event.incident_key)
+        return Attempt("rejected", reason=f"a bug of the notifier, {type(error).__name__}; its log has the stack")
+
+
 class Outbox:
     """Sends what it is given, in the order given to each receiver.
 
@@ -81,14 +98,15 @@ class Outbox:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float],
     ) -> None:
-        self._receivers, self._may_send, self._record, self._failed = receivers, may_send, record, failed
+        self._receivers: dict[str, Receiver] = {**receivers, _NOBODY: _Nobody()}
+        self._may_send, self._record, self._failed = may_send, record, failed
         self._clock, self._sleep, self._jitter = clock, sleep, jitter
-        self._queues: dict[str, asyncio.Queue[Sending]] = {name: asyncio.Queue() for name in receivers}
-        self._tasks = [asyncio.create_task(self._serve(name), name=f"outbox {name}") for name in receivers]
+        self._queues: dict[str, asyncio.Queue[Sending]] = {name: asyncio.Queue() for name in self._receivers}
+        self._tasks = [asyncio.create_task(self._serve(name), name=f"outbox {name}") for name in self._receivers]
 
     def put(self, sending: Sending) -> None:
         """Queue for its receiver; its intent must be durable."""
-        self._queues[sending.notification.receiver].put_nowait(sending)
+        self._queues.get(sending.notification.receiver, self._queues[_NOBODY]).put_nowait(sending)
 
     async def idle(self) -> None:
         """Until everything that was put has an outcome."""
@@ -112,7 +130,7 @@ class Outbox:
     async def _deliver(self, receiver: Receiver, sending: Sending) -> None:
         while True:
             self._may_send()
-            attempt = await receiver.send(sending.notification)
+            attempt = await _send(receiver, sending.notification)
             sending = Sending(sending.notification, sending.intent_at_ms, sending.attempts + 1)
             outcome = self._outcome(sending, attempt)
             await self._record(delivery_of(sending, outcome, self._clock.now_ms(), attempt))

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import aiohttp
 import pytest
@@ -199,6 +200,19 @@ async def test_an_outcome_that_cannot_be_recorded_ends_the_outbox_and_is_told() 
         at.put()
         await until(lambda: at.errors)
         assert isinstance(at.errors[0], ConnectionError)
+
+
+async def test_a_receiver_that_is_gone_and_a_message_that_cannot_be_made_are_refusals() -> None:
+    """They are recorded, and the notification behind them is delivered."""
+    async with desk() as at:
+        nonsense = notification("trigger", severity="urgent")  # no severity of ours: PagerDuty's cannot be told
+        at.put("cto")
+        at.outbox.put(Sending(replace(nonsense, receiver="pagerduty"), at.clock.now_ms()))
+        at.put("pagerduty")
+        await at.idle()
+        assert at.outcomes("cto") == [("rejected", 1, None)]
+        assert at.outcomes("pagerduty") == [("rejected", 1, None), ("delivered", 1, 202)]
+        assert "KeyError" in at.recorded[0].reason + at.recorded[1].reason
 
 
 async def test_whoever_is_superseded_sends_nothing_more() -> None:
