@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Group
 
-from pipeline.cli import data, roles, stack  # modules of commands import nothing heavy at their top
+from pipeline.cli import alerts, data, demo, roles, stack  # modules of commands import nothing heavy at their top
 from pipeline.runtime.errors import ConfigurationError, Stop, TelemetryError
 
 _INTERRUPTED = 128 + 2  # as a shell counts SIGINT
@@ -28,7 +28,7 @@ def build() -> App:
         version=lambda: importlib.metadata.version("nutricoach-telemetry"),
     )
     groups: dict[str, Sequence[Callable[..., int]]] = {
-        "The stack": (stack.up, stack.status, stack.down, stack.doctor, stack.topics, stack.migrate),
+        "The stack": (stack.up, stack.status, stack.down, stack.doctor, stack.topics, stack.migrate, demo.demo),
         "Events": (data.publish,),
         "One role": (roles.gateway, roles.worker, roles.alerter, roles.notifier),
     }
@@ -36,6 +36,8 @@ def build() -> App:
         group = Group.create_ordered(title)
         for position, command in enumerate(commands):
             app.command(command, group=group, sort_key=position)
+    for sub_app in (alerts.app, alerts.rules):
+        app.command(sub_app)
     return app
 
 
