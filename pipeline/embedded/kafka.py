@@ -22,6 +22,8 @@ _JVM = (
     "-Xmx512m",
     "-XX:+ExitOnOutOfMemoryError",
     "-XX:+UseSerialGC",  # with a heap this small its pauses are milliseconds, and it keeps no threads of its own
+    # The quick compiler only: a third less CPU to start and half to warm up; both cost 2 us a record from then on.
+    "-XX:TieredStopAtLevel=1",
     "-Djava.awt.headless=true",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
