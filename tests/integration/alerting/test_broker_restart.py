@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from pipeline.embedded.ports import free_port
+from pipeline.runtime.topics_admin import ensure_topics
+from tests.integration.alerting.roles import environment, read_topic, role, traffic, until
+from tests.receivers.slack import slack
+from tests.stack_fixtures import embedded_broker
+
+MENUS = "Menu Generation Critical"
+
+
+async def test_alerter_and_notifier_outlive_the_broker(tmp_path: Path) -> None:
+    """Kafka is stopped while an incident is open and started again: the same processes go on, and tell of its end once."""
+    port, folder = free_port(), tmp_path / "kafka"
+    async with slack() as receiver:
+        with ExitStack() as first_life, ExitStack() as processes:
+            broker = first_life.enter_context(embedded_broker(folder, port))
+            await ensure_topics(broker)
+            env = environment(broker, receiver)
+            roles = [processes.enter_context(role(name, env, tmp_path)) for name in ("alerter", "notifier")]
+            await until(lambda: all(one.ready() for one in roles), "both are ready")
+            async with traffic(broker) as load:
+                for start in range(0, 50, 10):
+                    await load.pane(start)
+                await load.pane(50, good=0, failed=40)
+                await receiver.wait_for(1)
+                sources = load.sources
+            first_life.close()
+            with embedded_broker(folder, port):
+                async with traffic(broker) as load:
+                    load.sources = sources
+                    for start in range(60, 160, 10):
+                        await load.pane(start)
+                await receiver.wait_for(2, 60)
+                states = [alert["state"] for alert in await read_topic(broker, "alerts.v1") if alert["rule"] == MENUS]
+                assert [one.stop() for one in roles] == [0, 0]
+        assert states == ["firing", "resolved"]
+        assert len([request for request in receiver.received if MENUS in request.body["text"]]) == 2
