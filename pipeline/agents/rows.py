@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import orjson
@@ -71,9 +71,9 @@ def pane_row(partition: int, snapshot: Snapshot) -> bytes:
     )
 
 
-def pane_rows(panes: Mapping[PaneKey, Snapshot]) -> list[bytes]:
+def pane_rows(panes: Mapping[PaneKey, Snapshot]) -> Iterator[bytes]:
     """Lines of `panes_raw` for panes by (partition, …)."""
-    return [pane_row(key[0], snapshot) for key, snapshot in panes.items()]
+    return (pane_row(key[0], snapshot) for key, snapshot in panes.items())
 
 
 def exposure_row(key: ExposureKey, exposure: Exposure) -> bytes:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import structlog
 from mode import Service
 
 from pipeline.agents import metrics
-from pipeline.agents.effects import Effects, Progress
+from pipeline.agents.effects import Effects, Lines, Progress
 from pipeline.agents.outlet import Outlet
 from pipeline.agents.rows import dead_letter_row, exposure_row, pane_rows, progress_row, stale_mark_row
 from pipeline.clickhouse.client import Client
@@ -112,25 +112,31 @@ class Writer(Service):
 
     async def _write(self, effects: Effects) -> None:
         """Every step may be repeated alone or with all before it; a later one says that the earlier ones are there."""
-        await self._rows(EVENTS_RAW, effects.event_rows)
-        await self._rows(COUNTED_EVENTS, effects.counted_rows)
+        await self._lines(EVENTS_RAW, effects.event_rows)
+        await self._lines(COUNTED_EVENTS, effects.counted_rows)
         if not effects.dead_letters_sent:
             await self._outlet.send([_dead_letter(letter) for letter in effects.dead_letters])
             effects.dead_letters_sent = True
-        await self._rows(DEAD_LETTERS_RAW, [dead_letter_row(letter) for letter in effects.dead_letters])
-        await self._rows(FIRST_EXPOSURES_RAW, [exposure_row(key, seen) for key, seen in effects.exposures.items()])
-        await self._rows(STALE_HOURS, [stale_mark_row(*key, offset) for key, offset in effects.stale.items()])
+        await self._rows(DEAD_LETTERS_RAW, (dead_letter_row(letter) for letter in effects.dead_letters))
+        await self._rows(FIRST_EXPOSURES_RAW, (exposure_row(key, seen) for key, seen in effects.exposures.items()))
+        await self._rows(STALE_HOURS, (stale_mark_row(*key, offset) for key, offset in effects.stale.items()))
         await self._rows(PANES_RAW, pane_rows(effects.panes))
         now_ms = self._clock.now_ms()
-        await self._rows(PARTITION_PROGRESS, [progress_row(progress, now_ms) for progress in effects.progress.values()])
+        await self._rows(PARTITION_PROGRESS, (progress_row(progress, now_ms) for progress in effects.progress.values()))
         for chunk in effects.chunks:
             chunk.done()
         self.durable |= effects.progress
 
-    async def _rows(self, table: Table, rows: list[bytes]) -> None:
-        if rows:
+    async def _rows(self, table: Table, rows: Iterable[bytes]) -> None:
+        lines = Lines()
+        for row in rows:
+            lines.append(row)
+        await self._lines(table, lines)
+
+    async def _lines(self, table: Table, lines: Lines) -> None:
+        if lines.count:
             with metrics.FLUSHES.labels(table.name).time():
-                await insert(self._client, table, b",".join(rows), len(rows))
+                await insert(self._client, table, bytes(lines.text), lines.count)
 
 
 def _dead_letter(letter: DeadLetter) -> Message:

@@ -58,7 +58,7 @@ class Worker(BaseModel):
     """Bounds of one worker: records and bytes read and not yet durable, and how a group of chunks is flushed."""
 
     chunk_records: int = 2_000
-    max_records_open: int = 60_000
+    max_records_open: int = 40_000
     max_bytes_open: int = 64 << 20
     flush_records: int = 20_000
     flush_interval_ms: int = 200
