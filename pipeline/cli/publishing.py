@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import aiohttp
 import orjson
@@ -44,10 +44,8 @@ class Outcome:
     rejected: list[Rejection] = field(default_factory=list)
 
 
-class Sink(Protocol):
-    """Sends a batch of lines that belong to one partition; returns those refused. Raises RetryAfter when it must be sent again."""
-
-    async def __call__(self, lines: Sequence[Line]) -> list[Rejection]: ...
+#: Sends a batch of lines of one partition and returns those refused. Raises RetryAfter when the batch must be sent again.
+Sink = Callable[[Sequence[Line]], Awaitable[list[Rejection]]]
 
 
 async def publish(

@@ -31,6 +31,6 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("compression", ["none", "gzip", "lz4", "zstd"])
 def test_clickhouse_go(server: Server, program: Path, compression: str) -> None:
     """Every step of the program passes, with each compression."""
-    command = [program, f"127.0.0.1:{server.port}", USER, PASSWORD, compression]
+    command = [str(program), f"127.0.0.1:{server.port}", USER, PASSWORD, compression]
     ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
     assert ended.stdout == f"{compression}: 25 steps passed\n", ended.stdout + ended.stderr
