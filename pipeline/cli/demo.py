@@ -56,7 +56,13 @@ def demo(
 
         return asyncio.run(compare_again(_stack(state_dir(data_dir)), _rule(), screen, clock))
     place = Path(tempfile.mkdtemp(prefix="telemetry-demo-")) if data_dir is None else state_dir(data_dir)
-    code = _on_a_stack_of_its_own(place, speed, screen, clock, keep=keep)
+    try:
+        code = _on_a_stack_of_its_own(place, speed, screen, clock, keep=keep)
+    except KeyboardInterrupt:
+        if data_dir is None:
+            shutil.rmtree(place, ignore_errors=True)
+        screen.say("Interrupted: everything is stopped.")
+        raise
     if keep:
         say_how_to_go_on(screen, place, _stack(place))
     elif data_dir is None and code == 0:

@@ -94,7 +94,13 @@ class Play:
         async with asyncio.TaskGroup() as group:
             following = group.create_task(self._observations.follow(self._stack.kafka))
             showing = group.create_task(self._screen.live(lambda: rates.look(self._clock.now_ms())))
-            views = await self._with_traffic(menus, group.create_task(menus.run(MENUS_PER_S)))
+            replaying = group.create_task(self._replay())
+            serving = group.create_task(menus.run(MENUS_PER_S))
+            replay_ends_s = self._clock.monotonic() + (TO - FROM).total_seconds() / self._rows.speed
+            await self._incident.play()
+            menus.stop()
+            await serving
+            views = await self._end_of(replaying, replay_ends_s - self._clock.monotonic())
             showing.cancel()
             self._screen.heading("The traffic has stopped; numbers can be compared once every event is counted")
             ends = await settle(self._stack, self._observations, self._warehouse)
@@ -105,30 +111,29 @@ class Play:
             following.cancel()
         return numbers
 
-    async def _with_traffic(self, menus: MenuService, serving: asyncio.Task[None]) -> int | None:
-        """The incident, between item rows that are replayed; how many of those were accepted, None when their replay was cut short."""
+    async def _replay(self) -> int:
+        """Publish the item rows as a person would; how many were accepted."""
         arguments = ["publish", str(self._rows.file), "--speed", f"{self._rows.speed:g}", "--format", "json"]
-        ends_s = self._clock.monotonic() + (TO - FROM).total_seconds() / self._rows.speed
-        async with commands.running(arguments, self._stack.data_dir) as replay:
-            await self._incident.play()
-            menus.stop()
-            await serving
-            if ends_s - self._clock.monotonic() > _REPLAY_MAY_LAST_S:
-                self._screen.event("the item rows are not all replayed yet: at this speed it takes longer, so it is cut short")
-                return None
-            return await self._accepted(replay)
-
-    async def _accepted(self, replay: asyncio.subprocess.Process) -> int:
-        try:
-            out, err = await asyncio.wait_for(replay.communicate(), 2 * _REPLAY_MAY_LAST_S)
-        except TimeoutError:
-            raise not_observed(f"the end of `telemetry publish {self._rows.file}`") from None
-        if replay.returncode != 0:
-            reason = (err or out).decode("utf-8", "replace").strip()[-300:]
-            raise not_observed(f"{self._rows.count} item rows accepted: `telemetry publish` ended with {replay.returncode}: {reason}")
+        code, out, err = await commands.run(arguments, self._stack.data_dir)
+        if code != 0:
+            raise not_observed(f"{self._rows.count} item rows accepted: `telemetry publish` ended with {code}: {(err or out)[-300:]}")
         accepted: int = orjson.loads(out)["accepted"]
         self._incident.note(f"{accepted:,} of {self._rows.count:,} item rows are replayed and accepted")
         return accepted
+
+    async def _end_of(self, replaying: asyncio.Task[int], left_s: float) -> int | None:
+        """How many rows were accepted; None when their replay would last much longer and is cut short."""
+        if left_s > _REPLAY_MAY_LAST_S:
+            self._screen.event(
+                "the item rows are not all replayed yet: at this speed it takes longer than the incident, so it is cut short"
+            )
+            replaying.cancel()
+            await asyncio.gather(replaying, return_exceptions=True)
+            return None
+        try:
+            return await asyncio.wait_for(replaying, 2 * _REPLAY_MAY_LAST_S)
+        except TimeoutError:
+            raise not_observed(f"the end of `telemetry publish {self._rows.file}`") from None
 
 
 async def compare_again(stack: Stack, rule: WatchedRule, screen: Screen, clock: Clock) -> int:

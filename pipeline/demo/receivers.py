@@ -28,7 +28,7 @@ _ROUTING_KEY: Final = "stand-in-for-a-real-routing-key."
 #: A Slack message has no field that says it: its headline does.
 _SLACK_ACTIONS: Final[dict[str, DeliveryAction]] = {"fires": "trigger", "is acknowledged": "acknowledge", "is resolved": "resolve"}
 _PAGERDUTY_ACTIONS: Final[dict[str, DeliveryAction]] = {action: action for action in _SLACK_ACTIONS.values()}
-_BOLD: Final = re.compile(r"\*([^*\n]+)\*")
+_BOLD: Final = re.compile(r"\*(?=\S)([^*\n]+)(?<=\S)\*")
 #: In this order: an escaped ampersand must not become the beginning of another entity.
 _ENTITIES: Final = {"&lt;": "<", "&gt;": ">", "&amp;": "&"}
 
