@@ -29,17 +29,22 @@ demo: setup ## real data, live traffic and one incident, from the first failure 
 .PHONY: test
 test: setup ## all tests that need nothing more than setup brings
 	$(BIN)/python -m pytest
-	@$(BIN)/python -c 'print("Not run: make test-go (it needs Go).")'
+	@$(BIN)/python -c 'print("Not run: make test-go (it needs Go), make bench-alert (it takes half an hour).")'
 
 .PHONY: test-go
 test-go: setup ## clickhouse-go over HTTP against the embedded ClickHouse; needs Go
 	$(BIN)/python -m pytest tests/contract/clickhouse_go/run_clickhouse_go.py
+
+.PHONY: bench-alert
+bench-alert: setup ## twenty full outages, from the first failed menu to the page; about half an hour; BENCH_INCIDENTS, BENCH_EVENTS_PER_S
+	$(BIN)/python -m tests.bench.alert_latency
 
 .PHONY: lint
 lint: setup ## format, lint, types, layers
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/mypy grafana/build.py grafana/queries.py
 	$(BIN)/lint-imports
 
 .PHONY: wheel

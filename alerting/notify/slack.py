@@ -53,7 +53,11 @@ def slack_message(notification: Notification) -> dict[str, Any]:
     if notification.action == "trigger":
         command = f"telemetry alerts ack {alert.incident_key[:KEY_PREFIX_CHARS]} --by NAME"
         blocks += [_section(f"Acknowledge: `{command}`\nRunbook: {escape(alert.runbook)}")]
-    return {"text": cut(escape(f"{headline}: {alert.summary}"), _SECTION_CHARS), "blocks": blocks}
+    # The summary of an alert begins with what happened to it; an acknowledgement happens to an alert that still fires.
+    text = (
+        f"{headline}: {notification.event.reason}" if notification.action == "acknowledge" else f"{alert.severity.upper()}: {alert.summary}"
+    )
+    return {"text": cut(escape(text), _SECTION_CHARS), "blocks": blocks}
 
 
 def escape(text: str) -> str:
