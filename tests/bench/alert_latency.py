@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 TELEMETRY = str(Path(sys.executable).parent / "telemetry")
-#: After a resolution so long passes without failures that nothing of the incident is left in the window.
-QUIET_S = 65.0
+#: A resolution comes when the failed menus have left the window for 30 s; then nothing of the incident is left, and a moment is enough.
+QUIET_S = 5.0
 
 
 def wait(condition: Callable[[], Any], within_s: float, what: str) -> Any:
