@@ -22,15 +22,13 @@ def introduce(screen: Screen, place: Path) -> None:
     screen.say(f"{'elapsed':>9} {'failing':>9}  (since the start, and since the first failed menu)", "dim")
 
 
-def say_what_was_real(screen: Screen, rows: int, stand_ins: Collection[str]) -> None:
-    """Which parts a user would run, and which are there for the demo."""
+def say_what_was_real(screen: Screen, rows: str, stretch: str, stand_ins: Collection[str]) -> None:
+    """Which parts a user would run, and which are there for the demo. `rows`: how many item rows of the `stretch` of time."""
     screen.heading("Real")
     screen.say(
         "  the broker (Apache Kafka), the warehouse (the ClickHouse engine), gateway, two workers, alerter, notifier, commands and timers"
     )
-    screen.say(
-        f"  {rows:,} item rows of a shop, replayed: Online Retail II, 24 November 2011, 9:15 to 9:27, the busiest minutes of that month"
-    )
+    screen.say(f"  {rows} item rows of a shop, replayed: Online Retail II, {stretch}")
     screen.say("  the errors: connections to Ollama and Claude are opened and refused, the templates are a file that is gone for a while")
     screen.say("  the durations, as measured; the notifications, over HTTP as Slack and PagerDuty take them")
     screen.heading("Simulated")

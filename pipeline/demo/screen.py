@@ -61,6 +61,7 @@ class Screen:
     async def live(self, rows: Callable[[], Sequence[Row]]) -> None:
         """Show `rows` until cancelled: in a table once a second on a terminal, else in a line every ten seconds."""
         if not self._output.is_terminal:
+            rows()  # what arrives is counted from here
             while True:
                 await asyncio.sleep(_PLAIN_EVERY_S)
                 self.event("; ".join(map(_sentence, rows())))
