@@ -11,8 +11,9 @@ help: ## this list
 	@$(PYTHON) -c 'import re, sys; [print(f"make {name:<10} {text}") for name, text in re.findall(r"^([\w-]+):.*?## (.*)", open(sys.argv[1]).read(), re.M)]' Makefile
 
 .PHONY: setup
-setup: .venv/installed ## the virtual environment .venv and the Kafka jars; fast when nothing changed
+setup: .venv/installed ## the virtual environment .venv, the Kafka jars and the demo's data; fast when nothing changed
 	@$(BIN)/python -m pipeline.embedded.kafka_jars fetch
+	@$(BIN)/python -m pipeline.demo.retail
 
 .PHONY: up
 up: setup ## the whole stack on loopback, in the background

@@ -43,7 +43,8 @@ def up(
 
     def ready() -> None:
         report(f"the stack is ready after {time.monotonic() - began:.1f} s")
-        print(_where(options.data_dir, "telemetry down" if detach else "Ctrl-C"), flush=True)
+        stop = "telemetry down" if data_dir is None else f"telemetry down --data-dir {data_dir}"
+        print(_where(options.data_dir, stop if detach else "Ctrl-C"), flush=True)
 
     if detach:
         run_detached(options, report)

@@ -160,10 +160,13 @@ def _day(text: str) -> datetime:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Online Retail II as NDJSON events for `telemetry publish`.")
-    parser.add_argument("--out", type=Path, required=True, help="the NDJSON file to write")
+    parser.add_argument("--out", type=Path, help="the NDJSON file to write; without it the data is only fetched")
     parser.add_argument("--from", dest="begin", type=_day, help="first day, 2011-11-01")
     parser.add_argument("--to", dest="end", type=_day, help="the day after the last one")
     arguments = parser.parse_args()
+    if arguments.out is None:
+        cached_file()
+        return
     print(f"{write(arguments.out, arguments.begin, arguments.end)} events in {arguments.out}")
 
 
