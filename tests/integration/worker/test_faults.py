@@ -123,9 +123,9 @@ async def test_panes_go_on_while_the_warehouse_is_away_and_rows_come_after(fault
     """With ClickHouse killed for 20 s, panes of that time are on panes.v1 before it is back, and afterwards every row is there."""
     stack, warehouse = faulty
     worker = stack.start_worker(TELEMETRY_WORKER__MAX_RECORDS_OPEN="4000")
-    wait_until(lambda: ready(worker), 40, "worker ready")
+    wait_until(lambda: ready(worker), 60, "worker ready")
     before = await flow(stack, "away", after(3))
-    await asyncio.to_thread(wait_until, lambda: counted(stack, "away")[0] == before, 30, "events before are stored")
+    await asyncio.to_thread(wait_until, lambda: counted(stack, "away")[0] == before, 60, "events before are stored")
     warehouse.kill()
     during = await flow(stack, "away", after(20))
     seen: dict[tuple[int, str], int] = {}
@@ -156,15 +156,15 @@ async def test_a_zombie_that_wakes_up_late_changes_no_number(faulty: tuple[Stack
     """A worker stopped past its session and woken again writes older snapshots, and they lose."""
     stack, _ = faulty
     zombie, other = stack.start_worker(TELEMETRY_WORKER__FLUSH_INTERVAL_MS="1000"), stack.start_worker()
-    wait_until(lambda: ready(zombie) and ready(other), 40, "two workers ready")
+    wait_until(lambda: ready(zombie) and ready(other), 60, "two workers ready")
     woken = asyncio.Event()
     flowing = asyncio.create_task(flow(stack, "zombie", woken.is_set))
-    await asyncio.to_thread(wait_until, lambda: zombie.metric("nutricoach_source_open_records") > 0, 20, "records in the zombie's hands")
+    await asyncio.to_thread(wait_until, lambda: zombie.metric("nutricoach_source_open_records") > 0, 60, "records in the zombie's hands")
     zombie.signal(signal.SIGSTOP)
     taken = "nutricoach_source_partitions"
     await asyncio.to_thread(wait_until, lambda: other.metric(taken, EVENTS) == 12, 60, "the other worker has taken over every partition")
     written = await asyncio.to_thread(other.metric, "nutricoach_worker_panes_total")
-    await asyncio.to_thread(wait_until, lambda: other.metric("nutricoach_worker_panes_total") > written, 30, "and writes their panes")
+    await asyncio.to_thread(wait_until, lambda: other.metric("nutricoach_worker_panes_total") > written, 60, "and writes their panes")
     zombie.signal(signal.SIGCONT)
     await asyncio.to_thread(wait_until, lambda: zombie.metric(taken, EVENTS) == 6, 60, "the zombie has found out and has its share again")
     woken.set()

@@ -27,8 +27,8 @@ async def test_events_become_rows_panes_and_dead_letters(stack: Stack) -> None:
     workers = [stack.start_worker(), stack.start_worker()]
     await stack.send([*events, *events[:7]])
     await stack.send([conflict, poison])
-    wait_until(lambda: all(ready(worker) for worker in workers), 30, "two workers ready")
-    wait_until(lambda: totals(stack, service) == {"failed": 10, "full": 30}, 20, "panes hold 40 menus")
+    wait_until(lambda: all(ready(worker) for worker in workers), 60, "two workers ready")
+    wait_until(lambda: totals(stack, service) == {"failed": 10, "full": 30}, 60, "panes hold 40 menus")
 
     assert stack.one(f"SELECT count() FROM events WHERE service = '{service}'") == 40
     assert stack.one(f"SELECT count() FROM menu_generated WHERE service = '{service}' AND outcome = 'failed'") == 10
@@ -47,7 +47,7 @@ async def test_a_record_on_the_wrong_partition_is_counted_on_its_own(stack: Stac
     stack.start_worker()
     await stack.send(events, partition=5)
     await stack.send(events[:3], partition=5)
-    wait_until(lambda: totals(stack, service) == {"full": 30}, 40, "every moved event is counted once")
+    wait_until(lambda: totals(stack, service) == {"full": 30}, 60, "every moved event is counted once")
     rows = stack.query(f"SELECT DISTINCT kafka_partition AS p FROM events WHERE service = '{service}'")
     assert len(rows) > 5
 
@@ -58,7 +58,7 @@ async def test_late_events_are_repaired_within_a_minute(stack: Stack) -> None:
     stack.start_worker()
     users = [f"l-{i}" for i in range(24)]
     await stack.send([menu(service, at, user) for user in users])
-    wait_until(lambda: totals(stack, service) == {"full": 24}, 40, "the events of now are counted")
+    wait_until(lambda: totals(stack, service) == {"full": 24}, 60, "the events of now are counted")
     long_ago = at - 5 * 3_600_000
     await stack.send([menu(service, long_ago - i * 60_000, user, "failed", 50.0) for i in range(3) for user in users])
     wait_until(lambda: totals(stack, service) == {"full": 24, "failed": 72}, 60, "late events are in the panes")
@@ -81,6 +81,6 @@ async def test_first_exposures_are_the_earliest_whatever_comes_when(stack: Stack
     stack.start_worker()
     await stack.send(shown[:2])
     sql = "SELECT variant FROM first_exposures WHERE subject = 'x-1' AND flag = 'planner'"
-    wait_until(lambda: [row["variant"] for row in stack.query(sql)] == ["B"], 40, "the earlier of two")
+    wait_until(lambda: [row["variant"] for row in stack.query(sql)] == ["B"], 60, "the earlier of two")
     await stack.send(shown[2:])
-    wait_until(lambda: [row["variant"] for row in stack.query(sql)] == ["A"], 20, "the earliest of three")
+    wait_until(lambda: [row["variant"] for row in stack.query(sql)] == ["A"], 60, "the earliest of three")
