@@ -10,18 +10,16 @@ import structlog
 from mode import Service
 
 from pipeline.agents import metrics
-from pipeline.agents.effects import Progress
 from pipeline.agents.flushes import flush_values
 from pipeline.agents.outlet import Outlet
 from pipeline.agents.rows import pane_row, stale_clear_row
-from pipeline.agents.writer import Writer
 from pipeline.aggregation.catalogue import feeds
 from pipeline.aggregation.panes import Panes, Snapshot
 from pipeline.aggregation.watermark import oldest_open, pane_start
 from pipeline.clickhouse.client import Client
 from pipeline.clickhouse.insert import insert
 from pipeline.clickhouse.repair import StoredEvent, first_received_ms, hour_pages, load_hour_panes
-from pipeline.clickhouse.state import load_stale_hours
+from pipeline.clickhouse.state import Progress, load_progress, load_stale_hours
 from pipeline.clickhouse.tables import PANES_RAW, STALE_HOURS
 from pipeline.runtime.chunk_source import ChunkSource
 from pipeline.runtime.clock import Clock
@@ -41,9 +39,9 @@ OLDEST_REPAIRABLE_MS: Final = 80 * 86_400_000
 class Repair(Service):
     """Looks for stale hours of the partitions this worker owns, every few seconds, up to what is durable."""
 
-    def __init__(self, source: ChunkSource, client: Client, outlet: Outlet, writer: Writer, clock: Clock) -> None:
+    def __init__(self, source: ChunkSource, client: Client, outlet: Outlet, clock: Clock) -> None:
         super().__init__(beacon=source.beacon)
-        self._source, self._client, self._outlet, self._writer, self._clock = source, client, outlet, writer, clock
+        self._source, self._client, self._outlet, self._clock = source, client, outlet, clock
         self._at_once = asyncio.Semaphore(AT_ONCE)
 
     @Service.task
@@ -56,19 +54,18 @@ class Repair(Service):
                 log.warning("repair waits", reason=str(away))
 
     async def _repair_partition(self, partition: int) -> None:
-        progress = self._writer.durable.get(partition)
-        if progress is None or self._writer.away:
-            return
         stale = await load_stale_hours(self._client, partition)
-        durable = [hour_ms for hour_ms, marked_offset in stale.items() if marked_offset < progress.position]
-        await asyncio.gather(*(self._repair_hour(progress, hour_ms) for hour_ms in durable))
+        progress = await load_progress(self._client, partition) if stale else None
+        if progress is not None:  # what lies below it is durable, whoever wrote it; what is marked beyond waits for it
+            durable = [hour_ms for hour_ms, marked_offset in stale.items() if marked_offset < progress.position]
+            await asyncio.gather(*(self._repair_hour(partition, progress, hour_ms) for hour_ms in durable))
 
-    async def _repair_hour(self, progress: Progress, hour_ms: int) -> None:
+    async def _repair_hour(self, partition: int, progress: Progress, hour_ms: int) -> None:
         async with self._at_once:
-            await self._refold(progress, hour_ms)
+            await self._refold(partition, progress, hour_ms)
 
-    async def _refold(self, progress: Progress, hour_ms: int) -> None:
-        partition, last_offset = progress.partition, progress.position - 1
+    async def _refold(self, partition: int, progress: Progress, hour_ms: int) -> None:
+        last_offset = progress.position - 1
         first_ms = await first_received_ms(self._client, partition, hour_ms)
         if first_ms is not None and first_ms < self._clock.now_ms() - OLDEST_REPAIRABLE_MS:
             metrics.REPAIRS.labels("refused").inc()
@@ -78,15 +75,14 @@ class Repair(Service):
             panes, open_from_ms = Panes(), oldest_open(progress.watermark_ms)
             async for page in hour_pages(self._client, partition, hour_ms, progress.position):
                 refold(panes, page, open_from_ms)
-            await self._publish(progress, changes(panes, stored, open_from_ms, 2 * last_offset + 1))
+            await self._publish(partition, last_offset, changes(panes, stored, open_from_ms, 2 * last_offset + 1))
             metrics.REPAIRS.labels("late").inc()
         await insert(self._client, STALE_HOURS, stale_clear_row(partition, hour_ms, last_offset), 1)
 
-    async def _publish(self, progress: Progress, repaired: list[Snapshot]) -> None:
+    async def _publish(self, partition: int, last_offset: int, repaired: list[Snapshot]) -> None:
         if not repaired:
             return
-        partition = progress.partition
-        values = flush_values(partition, progress.position - 1, None, None, repaired)
+        values = flush_values(partition, last_offset, None, None, repaired)
         await self._outlet.send([Message(PANES.name, key=str(partition).encode(), value=value) for value in values])
         await insert(self._client, PANES_RAW, b",".join(pane_row(partition, snapshot) for snapshot in repaired), len(repaired))
         metrics.REPAIRED_PANES.labels("late").inc(len(repaired))

@@ -10,7 +10,7 @@ import structlog
 from mode import Service
 
 from pipeline.agents import metrics
-from pipeline.agents.effects import Effects, Lines, Progress
+from pipeline.agents.effects import Effects, Lines
 from pipeline.agents.outlet import Outlet
 from pipeline.agents.rows import dead_letter_row, exposure_row, pane_rows, progress_row, stale_mark_row
 from pipeline.clickhouse.client import Client
@@ -54,7 +54,6 @@ class Writer(Service):
         self.away = False
         self.times_let_go = 0
         self.failing_since: float | None = None
-        self.durable: dict[int, Progress] = {}
 
     def accept(self, effects: Effects, times_let_go: int) -> None:
         """Take over the effects of one flush that began when `times_let_go` stood so: later they would be written over a hole."""
@@ -125,7 +124,6 @@ class Writer(Service):
         await self._rows(PARTITION_PROGRESS, (progress_row(progress, now_ms) for progress in effects.progress.values()))
         for chunk in effects.chunks:
             chunk.done()
-        self.durable |= effects.progress
 
     async def _rows(self, table: Table, rows: Iterable[bytes]) -> None:
         lines = Lines()

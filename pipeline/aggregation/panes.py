@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pipeline.aggregation.catalogue import Labels
 from pipeline.aggregation.histogram import bucket_of, millionths
+from pipeline.aggregation.watermark import pane_start
 from schemas.metrics import LABEL_VALUES_KEPT, OTHER
 
 Key = tuple[int, str, Labels]
@@ -49,6 +50,7 @@ class Panes:
         self._panes: dict[Key, Pane] = {}
         self._kept: dict[tuple[int, str], tuple[set[str], ...]] = {}
         self._changed: dict[Key, Pane] = {}
+        self._looked_at = 0
         for row in loaded:
             key = (row.start_ms, row.metric, row.labels)
             pane = Pane(key, row.count, row.sum_millionths, dict(row.buckets), row.last_offset, row.first_received_ms)
@@ -81,7 +83,10 @@ class Panes:
         return [_snapshot(pane, version) for pane in self._panes.values()]
 
     def forget_before(self, start_ms: int) -> None:
-        """Give back the memory of panes that closed and were read out."""
+        """Give back the memory of panes that closed and were read out. Costs a look at every pane, once per ten seconds of event time."""
+        if pane_start(start_ms) == self._looked_at:
+            return
+        self._looked_at = 0 if self._changed else pane_start(start_ms)
         for key in [key for key in self._panes if key[0] < start_ms and key not in self._changed]:
             del self._panes[key]
             self._kept.pop(key[:2], None)

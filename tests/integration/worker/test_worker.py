@@ -84,3 +84,16 @@ async def test_first_exposures_are_the_earliest_whatever_comes_when(stack: Stack
     wait_until(lambda: [row["variant"] for row in stack.query(sql)] == ["B"], 60, "the earlier of two")
     await stack.send(shown[2:])
     wait_until(lambda: [row["variant"] for row in stack.query(sql)] == ["A"], 60, "the earliest of three")
+
+
+async def test_a_stale_hour_outlives_the_worker_that_marked_it(stack: Stack) -> None:
+    """A worker killed between marking an hour and repairing it leaves the repair to the next one, though no event comes any more."""
+    service, at = "heir", now_ms()
+    first = stack.start_worker()
+    await stack.send([menu(service, at, "h-1")])
+    wait_until(lambda: totals(stack, service) == {"full": 1}, 60, "the event of now is counted")
+    await stack.send([menu(service, at - 3 * 3_600_000, "h-1", "failed")])
+    wait_until(lambda: stack.one(f"SELECT count() FROM events WHERE service = '{service}'") == 2, 60, "the late event is stored")
+    first.kill()
+    stack.start_worker()
+    wait_until(lambda: totals(stack, service) == {"full": 1, "failed": 1}, 60, "the late event is in the panes")
