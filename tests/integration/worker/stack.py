@@ -30,8 +30,8 @@ DLQ = "nutricoach.telemetry.dlq.v1"
 
 
 @dataclass
-class Worker:
-    """A worker process; `url` serves its health."""
+class Role:
+    """A process of ours; `url` serves its health."""
 
     process: subprocess.Popen[bytes]
     url: str
@@ -65,17 +65,21 @@ class Worker:
 
 @dataclass
 class Stack:
-    """Kafka and ClickHouse, and the workers a test has started on them."""
+    """Kafka and ClickHouse, and the processes a test has started on them."""
 
     kafka: str
     clickhouse: ClickHouseServer
     folder: Path
-    workers: list[Worker] = field(default_factory=list)
+    roles: list[Role] = field(default_factory=list)
 
-    def start_worker(self, **env: str) -> Worker:
+    def start_worker(self, **env: str) -> Role:
         """Start one; it need not be ready when this returns."""
+        return self.start("worker", **env)
+
+    def start(self, role: str, **env: str) -> Role:
+        """Start a role of the command line."""
         port = free_port()
-        log = self.folder / f"worker-{len(self.workers)}-{port}.log"
+        log = self.folder / f"{role}-{len(self.roles)}-{port}.log"
         settings = {
             "TELEMETRY_KAFKA__BOOTSTRAP_SERVERS": self.kafka,
             "TELEMETRY_CLICKHOUSE__URL": self.clickhouse.url,
@@ -84,23 +88,23 @@ class Stack:
             "TELEMETRY_HEALTH__PORT": str(port),
         }
         with log.open("wb") as output:
-            command = [sys.executable, "-m", "pipeline.cli.main", "worker"]
+            command = [sys.executable, "-m", "pipeline.cli.main", role]
             process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **settings, **env})
-        worker = Worker(process, f"http://{HOST}:{port}", log)
-        self.workers.append(worker)
-        return worker
+        started = Role(process, f"http://{HOST}:{port}", log)
+        self.roles.append(started)
+        return started
 
-    def stop_workers(self) -> None:
-        for worker in self.workers:
-            if worker.process.poll() is None:
-                worker.signal(signal.SIGCONT)
-                worker.process.terminate()
-        for worker in self.workers:
+    def stop_roles(self) -> None:
+        for role in self.roles:
+            if role.process.poll() is None:
+                role.signal(signal.SIGCONT)
+                role.process.terminate()
+        for role in self.roles:
             try:
-                worker.process.wait(20)
+                role.process.wait(20)
             except subprocess.TimeoutExpired:
-                worker.kill()
-        self.workers.clear()
+                role.kill()
+        self.roles.clear()
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         """Rows of a SELECT, over plain HTTP."""
@@ -162,7 +166,7 @@ def wait_until(condition: Callable[[], Any], within_s: float, what: str) -> Any:
     raise AssertionError(f"not within {within_s:.0f} s: {what}")
 
 
-def ready(worker: Worker) -> bool:
+def ready(worker: Role) -> bool:
     """Whether a worker says so, and is alive."""
     if worker.process.poll() is not None:
         raise AssertionError(f"worker exited {worker.process.returncode}: {worker.log.read_text()[-2000:]}")

@@ -4,61 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from pipeline.embedded.ports import free_port
-from pipeline.embedded.readiness import is_ready
-from tests.integration.worker.conftest import prepare
+from tests.integration.worker.own_stack import Warehouse, own_stack
 from tests.integration.worker.stack import EVENTS, PANES, Stack, menu, ready, wait_until
-from tests.stack_fixtures import ClickHouseServer, embedded_broker
 
 SENT_PER_S = 500
 KILLS = 3
-
-
-class Warehouse:
-    """An engine that can be killed and started again on the same files and port."""
-
-    def __init__(self, folder: Path) -> None:
-        self.server = ClickHouseServer(f"http://127.0.0.1:{free_port()}", "writer", "secret")
-        self._folder = folder
-        self.process = self.start()
-
-    def start(self) -> subprocess.Popen[bytes]:
-        port = self.server.url.rsplit(":", 1)[1]
-        command = [sys.executable, "-m", "pipeline.embedded.clickhouse_http", "--path", str(self._folder / "store"), "--port", port]
-        env = {"TELEMETRY_CLICKHOUSE__USER": self.server.user, "TELEMETRY_CLICKHOUSE__PASSWORD": self.server.password}
-        with (self._folder / "clickhouse.log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **env})
-        wait_until(lambda: is_ready(f"{self.server.url}/ping"), 60, "the engine answers")
-        return self.process
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
-@contextmanager
-def own_stack(folder: Path) -> Iterator[tuple[Stack, Warehouse]]:
-    with embedded_broker(folder / "kafka") as kafka:
-        warehouse = Warehouse(folder)
-        stack = Stack(kafka, warehouse.server, folder)
-        try:
-            prepare(kafka, warehouse.server)
-            yield stack, warehouse
-        finally:
-            stack.stop_workers()
-            warehouse.kill()
 
 
 @pytest.fixture
@@ -102,11 +60,11 @@ async def test_kills_while_records_are_in_flight_change_no_number(faulty: tuple[
     kills = 0
     for _ in range(2):
         stack.start_worker(TELEMETRY_WORKER__FLUSH_INTERVAL_MS="400")
-    wait_until(lambda: all(ready(worker) for worker in stack.workers), 60, "two workers ready")
+    wait_until(lambda: all(ready(worker) for worker in stack.roles), 60, "two workers ready")
     flowing = asyncio.create_task(flow(stack, "kills", lambda: kills == KILLS))
     while kills < KILLS:
         await asyncio.sleep(chance.uniform(0.2, 1.0))
-        victim = chance.choice([worker for worker in stack.workers if worker.process.poll() is None])
+        victim = chance.choice([worker for worker in stack.roles if worker.process.poll() is None])
         if await asyncio.to_thread(victim.metric, "nutricoach_source_open_records") > 0:
             victim.kill()
             kills += 1
