@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
-from schemas.timestamps import from_ms, isoformat_ms
+from schemas.timestamps import from_ms, isoformat_ms, to_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +39,42 @@ class DeadLetter:
             "dlq.service": self.service,
         }
         return [(name, text.encode("utf-8", "replace")) for name, text in fields.items()]
+
+
+def read_dead_letter(headers: Iterable[tuple[str, bytes]], key: bytes | None, value: bytes | None) -> DeadLetter:
+    """The dead letter a record of `dlq.v1` is; other headers are left alone. Raises ValueError that names the header at fault."""
+    texts = {name: text.decode("utf-8", "replace") for name, text in headers}
+    return DeadLetter(
+        kafka_topic=_text(texts, "dlq.topic"),
+        kafka_partition=_number(texts, "dlq.partition"),
+        kafka_offset=_number(texts, "dlq.offset"),
+        failed_at_ms=_instant(texts, "dlq.failed_at"),
+        error_code=_text(texts, "dlq.error_code"),
+        reason=_text(texts, "dlq.reason"),
+        event_id=texts.get("dlq.event_id", ""),
+        event_type=texts.get("dlq.event_type", ""),
+        service=texts.get("dlq.service", ""),
+        key=key,
+        value=value or b"",
+    )
+
+
+def _text(texts: dict[str, str], name: str) -> str:
+    if not texts.get(name):
+        raise ValueError(f"header {name} is missing")
+    return texts[name]
+
+
+def _number(texts: dict[str, str], name: str) -> int:
+    text = _text(texts, name)
+    if not text.isdecimal():
+        raise ValueError(f"header {name} is {text!r}, not a number")
+    return int(text)
+
+
+def _instant(texts: dict[str, str], name: str) -> int:
+    text = _text(texts, name)
+    try:
+        return to_ms(datetime.fromisoformat(text))
+    except (ValueError, TypeError):
+        raise ValueError(f"header {name} is {text!r}, not an instant in UTC") from None
