@@ -129,7 +129,7 @@ def _value(document: Any) -> bytes | BadEvent:
     if len(value) > limits.MAX_EVENT_BYTES:
         message = f"the event has {len(value)} bytes, at most {limits.MAX_EVENT_BYTES} are taken"
         return BadEvent("too_large", (FieldError("", message),), event_id=_text(document.get("event_id")))
-    return value
+    return bytes(memoryview(value))  # a copy: orjson leaves 4 KiB allocated under each of its results, and these wait for Kafka
 
 
 def _flaw(value: Any, depth: int) -> tuple[str, str] | None:
