@@ -55,7 +55,7 @@ wheel: setup ## build the package into dist/
 # Stamps are written last, so what was interrupted is done again. A changed lock makes a new environment: nothing old stays in it.
 .venv/locked: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed and this is " + sys.version.split()[0] + ": make setup PYTHON=python3.11")'
-	@echo 'Installing what requirements.lock names into .venv; the first time this takes a few minutes.'
+	@$(PYTHON) -c 'print("Installing what requirements.lock names into .venv; the first time this takes a few minutes.")'
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -c 'open("$@", "w").close()'
