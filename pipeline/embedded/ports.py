@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,6 +17,10 @@ FIRST_WORKER = 8110
 ALERTER = 8120
 NOTIFIER = 8130
 MAX_FIXED_WORKERS = ALERTER - FIRST_WORKER
+
+# Below the ports that Linux gives to outgoing connections (32768 and up): what is free now is not lent out before it is used.
+_CANDIDATES = range(10_000, 32_768)
+_TRIES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,5 +84,10 @@ def _remedy(role: str) -> str:
 
 
 def _hold(held: ExitStack) -> int:
-    port: int = held.enter_context(socket.create_server((HOST, 0))).getsockname()[1]
-    return port
+    for port in random.sample(_CANDIDATES, _TRIES):
+        try:
+            held.enter_context(socket.create_server((HOST, port)))
+        except OSError:
+            continue
+        return port
+    raise Stop(f"{_TRIES} ports of this machine were tried and all are taken; see what listens there with `ss -ltn`")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 
 from pipeline.embedded.clickhouse_http import command
+from pipeline.embedded.ports import free_port
 
 USER, PASSWORD = "writer", "a-long-password"
 START_TIMEOUT_S = 60.0
@@ -90,13 +90,6 @@ class Server:
         answer = self.post(sql, writer=writer)
         assert answer.status == 200, answer.text
         return answer.text.rstrip("\n")
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def environment(*, writer: bool = True) -> dict[str, str]:

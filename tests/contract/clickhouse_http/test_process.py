@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.embedded.clickhouse_http import command
-from tests.contract.clickhouse_http.server import PASSWORD, USER, Server, environment, free_port, running, start, stop
+from pipeline.embedded.ports import free_port
+from tests.contract.clickhouse_http.server import PASSWORD, USER, Server, environment, running, start, stop
 from tests.contract.clickhouse_http.test_limits import ENDLESS
 
 ROWS = b"".join(b'{"n":%d}\n' % number for number in range(1_000))

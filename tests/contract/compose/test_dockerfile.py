@@ -1,4 +1,5 @@
 import fnmatch
+import os
 import re
 import subprocess
 import sys
@@ -57,7 +58,8 @@ def left_for_the_image(tmp_path_factory: pytest.TempPathFactory) -> dict[str, st
     command = run.split("&&", maxsplit=1)[0]
     directory = tmp_path_factory.mktemp("build")
     (directory / "requirements.lock").write_text((ROOT / "requirements.lock").read_text("utf-8"), "utf-8")
-    subprocess.run(["sh", "-c", command], cwd=directory, check=True)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # the image has a `python`, this machine perhaps only here
+    subprocess.run(["/bin/sh", "-c", command], cwd=directory, check=True, env=os.environ | {"PATH": path})
     return pinned((directory / "wheels.lock").read_text("utf-8"))
 
 
