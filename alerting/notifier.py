@@ -51,7 +51,7 @@ log = structlog.get_logger(__name__)
 ROLE: Final = "notifier"
 GROUP_ID: Final = "nutricoach-notifier"
 _ESCALATIONS: Final = TopicPartition(topics.ESCALATIONS.name, 0)
-_LAST_ANSWERS_S: Final = 2.0
+_LAST_ANSWERS_S: Final = 3.0
 
 
 class Notifier(Service):

@@ -81,7 +81,7 @@ def _format(config: Path, java: Java, jars: str) -> None:
     cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     tool = [str(java.executable), "-Xmx128m", "-cp", jars, "kafka.tools.StorageTool"]
     done = subprocess.run(
-        [*tool, "format", "--cluster-id", cluster_id, "--config", str(config)],
+        [*tool, "format", f"--cluster-id={cluster_id}", "--config", str(config)],  # one word: one id in 64 begins with a dash
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode != 0:

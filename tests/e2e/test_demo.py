@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,7 +78,8 @@ def test_every_step_is_observed_and_every_number_agrees(played: Played) -> None:
     """Exit 0; each step stands in the output once, with its time, in the order in which an incident goes."""
     assert (played.exit_code, played.complained) == (0, "")
     times = [when(played, step) for step in STEPS]
-    assert times == sorted(times)
+    # Alert, Slack and PagerDuty are watched side by side: what happens within half a second may be seen in any order.
+    assert all(later - earlier > -0.5 for earlier, later in pairwise(times)), times
     assert [when(played, step) for step in ALSO]
     assert re.search(r"^All \d+ numbers agree\.$", played.said, re.MULTILINE)
     assert "DIFFERS" not in played.said

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import UnknownTopicOrPartitionError
 
+from pipeline.embedded.java import find_java
+from pipeline.embedded.kafka import prepare
+from pipeline.embedded.kafka_jars import class_path
 from pipeline.embedded.ports import free_port
 from tests.stack_fixtures import embedded_broker
 
@@ -48,3 +52,10 @@ async def create_topic(address: str) -> None:
         await admin.create_topics([NewTopic(TOPIC, 1, 1)])
     finally:
         await admin.close()
+
+
+def test_a_cluster_id_that_begins_with_a_dash_is_an_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One random id in 64 looks like an option to Kafka's storage tool; it is formatted with it all the same."""
+    monkeypatch.setattr("pipeline.embedded.kafka.uuid.uuid4", lambda: uuid.UUID(bytes=b"\xf8" * 16))
+    prepare(tmp_path, free_port(), find_java(), class_path())
+    assert "cluster.id=-" in (tmp_path / "log" / "meta.properties").read_text()
