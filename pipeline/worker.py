@@ -38,7 +38,7 @@ def create_app(settings: Settings) -> ShellApp:
     client = Client(settings.clickhouse)
     outlet = Outlet(settings.kafka.bootstrap_servers, "nutricoach-worker", beacon=app.beacon)
     loader = Loader(client)
-    ingest = Ingest(loader.load, clock)
+    ingest = Ingest(loader.load)
     channel = app.channel(maxsize=0)
 
     def waiting_for() -> str | None:

@@ -49,7 +49,6 @@ class Effects:
     """
 
     chunks: list[Chunk] = field(default_factory=list)
-    records: int = 0
     moved: list[ConsumerRecord] = field(default_factory=list)
     event_rows: Lines = field(default_factory=Lines)
     counted_rows: Lines = field(default_factory=Lines)
@@ -71,7 +70,6 @@ class Effects:
     def add(self, later: Effects) -> None:
         """Take over the effects of a flush that follows this one; of a pane only the later snapshot is kept."""
         self.chunks += later.chunks
-        self.records += later.records
         self.moved += later.moved
         self.event_rows.add(later.event_rows)
         self.counted_rows.add(later.counted_rows)

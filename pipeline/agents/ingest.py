@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final
 
-import structlog
 from aiokafka.structs import ConsumerRecord
 
 from pipeline.agents import metrics
@@ -13,15 +11,12 @@ from pipeline.agents.effects import Effects, Progress
 from pipeline.agents.rows import counted_row, event_row
 from pipeline.aggregation.partition import Folded, PartitionState
 from pipeline.aggregation.watermark import oldest_open
-from pipeline.runtime.clock import Clock
 from pipeline.runtime.ledger import Chunk, Ledger
 from pipeline.runtime.resume import Resume
 from schemas.dead_letter import DeadLetter
-from schemas.event import Decoded, decode
+from schemas.event import BadEvent, Decoded, decode
 
 LoadState = Callable[[Resume], Awaitable[PartitionState]]
-
-log: Final = structlog.get_logger(__name__)
 
 
 class Owned:
@@ -40,15 +35,14 @@ class Owned:
 class Ingest:
     """States of the partitions of this worker. Everything here runs between two awaits: a flush never sees half a chunk."""
 
-    def __init__(self, load: LoadState, clock: Clock) -> None:
+    def __init__(self, load: LoadState) -> None:
         self._load = load
-        self._clock = clock
         self._owned: dict[int, Owned] = {}
 
     async def resume(self, resume: Resume) -> int:
-        """Where to read a newly assigned partition from: its state is loaded, or kept when it stands exactly there."""
+        """Where to read a newly assigned partition from: where the state stands that is loaded for it."""
         partition = resume.tp.partition
-        self._owned.pop(partition, None)
+        self._owned.pop(partition, None)  # memory of an earlier ownership, which others may have overtaken
         state = await self._load(resume)
         self._owned[partition] = Owned(state)
         return state.position
@@ -84,7 +78,6 @@ class Ingest:
     def _collect(self, owned: Owned, chunk: Chunk, decoded: Decoded, folded: Folded) -> None:
         pending, records = owned.pending, chunk.records
         pending.chunks.append(chunk)
-        pending.records += len(records)
         pending.moved += [records[i] for i in folded.moved]
         partition = chunk.tp.partition
         for counted in folded.counted:
@@ -93,26 +86,26 @@ class Ingest:
             source_name = decoded.source_names.get(counted.index, "")
             pending.event_rows.append(event_row(event, decoded.properties[counted.index], counted, partition, source_name))
             pending.counted_rows.append(counted_row(event["event_id"], counted, partition))
-        pending.dead_letters += [self._dead_letter(records[i], folded, i) for i in folded.bad]
+        pending.dead_letters += [_dead_letter(records[i], bad) for i, bad in folded.bad.items()]
         pending.add_exposures(folded.exposures.items())
         pending.stale |= {(partition, hour_ms): offset for hour_ms, offset in folded.stale.items()}
         _count(folded)
 
-    def _dead_letter(self, record: ConsumerRecord, folded: Folded, i: int) -> DeadLetter:
-        bad = folded.bad[i]
-        return DeadLetter(
-            kafka_topic=record.topic,
-            kafka_partition=record.partition,
-            kafka_offset=record.offset,
-            failed_at_ms=record.timestamp,
-            error_code=bad.code,
-            reason=bad.reason,
-            event_id=bad.event_id,
-            event_type=bad.event_type,
-            service=bad.service,
-            key=record.key,
-            value=record.value or b"",
-        )
+
+def _dead_letter(record: ConsumerRecord, bad: BadEvent) -> DeadLetter:
+    return DeadLetter(
+        kafka_topic=record.topic,
+        kafka_partition=record.partition,
+        kafka_offset=record.offset,
+        failed_at_ms=record.timestamp,
+        error_code=bad.code,
+        reason=bad.reason,
+        event_id=bad.event_id,
+        event_type=bad.event_type,
+        service=bad.service,
+        key=record.key,
+        value=record.value or b"",
+    )
 
 
 def _count(folded: Folded) -> None:

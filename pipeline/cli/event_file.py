@@ -17,8 +17,6 @@ from schemas.partitioning import event_key, partition_of
 from schemas.seed_names import canonicalise
 from schemas.timestamps import from_ms, isoformat_ms, to_ms
 
-_READ_BYTES = 1 << 20
-
 
 @dataclass(frozen=True, slots=True)
 class Line:

@@ -11,7 +11,7 @@ import orjson
 from pipeline.clickhouse.client import Client
 from pipeline.clickhouse.state import load_hour_panes, rows_of
 
-__all__ = ["StoredEvent", "first_received_ms", "hour_pages", "load_hour", "load_hour_panes"]
+__all__ = ["StoredEvent", "first_received_ms", "hour_pages", "load_hour_panes"]
 
 #: So many events are in memory at a time.
 _PAGE: Final = 50_000
@@ -60,11 +60,6 @@ LIMIT {_PAGE}"""
         if len(rows) < _PAGE:
             return
         bounds["from"] = rows[-1][0] + 1
-
-
-async def load_hour(client: Client, partition: int, hour_ms: int, below_offset: int) -> list[StoredEvent]:
-    """All of `hour_pages` at once."""
-    return [event async for page in hour_pages(client, partition, hour_ms, below_offset) for event in page]
 
 
 async def first_received_ms(client: Client, partition: int, hour_ms: int) -> int | None:

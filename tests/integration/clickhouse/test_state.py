@@ -12,10 +12,15 @@ import pytest
 from pipeline.aggregation.panes import Snapshot
 from pipeline.clickhouse.client import Client
 from pipeline.clickhouse.insert import insert
-from pipeline.clickhouse.repair import StoredEvent, first_received_ms, hour_pages, load_hour
+from pipeline.clickhouse.repair import StoredEvent, first_received_ms, hour_pages
 from pipeline.clickhouse.state import Progress, load_counted, load_hour_panes, load_panes, load_progress
 from pipeline.clickhouse.tables import COUNTED_EVENTS, PARTITION_PROGRESS
 from tests.integration.clickhouse.rows import DAY_MS, HOUR_MS, event_row, pane_row, write, write_events, write_panes
+
+
+async def load_hour(client: Client, partition: int, hour_ms: int, below_offset: int) -> list[StoredEvent]:
+    """Every page of an hour, end to end."""
+    return [event async for page in hour_pages(client, partition, hour_ms, below_offset) for event in page]
 
 
 async def test_progress_is_the_highest_position(client: Client) -> None:
