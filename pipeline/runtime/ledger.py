@@ -32,10 +32,11 @@ class Ledger:
         self.records_open = self.bytes_open = 0
         self._head_since = head_since
         self._open: deque[Chunk] = deque()
+        self._stands_still = False
 
     @property
     def chunks_open(self) -> int:
-        """Delivered chunks below which nothing more may be committed, released ones included."""
+        """Delivered chunks that hold back the commit: after a release those up to the released one, which holds back all that follow."""
         return len(self._open)
 
     def deliver(self, records: Sequence[ConsumerRecord], size_bytes: int, now: float) -> Chunk:
@@ -48,7 +49,8 @@ class Ledger:
         self.expected = chunk.last_offset + 1
         self.records_open += len(records)
         self.bytes_open += size_bytes
-        self._open.append(chunk)
+        if not self._stands_still:
+            self._open.append(chunk)
         return chunk
 
     def abandon(self) -> None:
@@ -74,6 +76,13 @@ class Ledger:
         while self._open and self._open[0].is_done:
             self.committable = self._open.popleft().last_offset + 1
 
+    def _stand_still_at(self, chunk: Chunk) -> None:
+        """Keep nothing beyond `chunk`: none of it will be committed, and an outage of days must not fill the memory with its chunks."""
+        if not self.abandoned:
+            self._stands_still = True
+            while self._open and self._open[-1].follows_on > chunk.follows_on:
+                self._open.pop()
+
     def _give_back(self, chunk: Chunk) -> None:
         if not self.abandoned:
             self.records_open -= len(chunk.records)
@@ -95,6 +104,7 @@ class Chunk:
     size_bytes: int
     delivered_at: float
     is_done: bool = field(default=False, init=False)
+    _is_released: bool = field(default=False, init=False)
 
     @property
     def tp(self) -> TopicPartition:
@@ -106,13 +116,20 @@ class Chunk:
         return self.ledger.abandoned
 
     def done(self) -> None:
-        """Say that every effect of the chunk is durable. Idempotent; without effect when the ownership has ended."""
-        self.is_done = True
-        self.release()
-        self.ledger._settle()
+        """Say that every effect of the chunk is durable. Idempotent; without effect when it was released or the ownership has ended."""
+        if not self._is_released:
+            self.is_done = True
+            self._give_back()
+            self.ledger._settle()
 
     def release(self) -> None:
-        """Give the memory back. A chunk that is not done stays open: nothing from it on is committed, and a rewind reads it again."""
+        """Give the memory back without being done: nothing from this chunk on is committed any more, and a rewind reads it again."""
+        if not self.is_done and not self._is_released:
+            self._is_released = True
+            self._give_back()
+            self.ledger._stand_still_at(self)
+
+    def _give_back(self) -> None:
         self.ledger._give_back(self)
         self.records, self.size_bytes = (), 0
 

@@ -92,15 +92,16 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(delivered=chunks)
     def done(self, delivered: Delivered) -> None:
-        """In any order, again, and after the ownership: the effects were made durable all the same."""
+        """In any order, again, after a release and after the ownership: the effects were made durable all the same."""
         delivered.chunk.done()
-        delivered.done = True
+        delivered.done = delivered.done or not delivered.released
         self.model.durable |= delivered.offsets
 
     @rule(delivered=chunks)
     def release(self, delivered: Delivered) -> None:
+        """Given up, unless it was done before: it holds back the commit until the ownership ends."""
         delivered.chunk.release()
-        delivered.released = True
+        delivered.released = delivered.released or not delivered.done
 
     @rule(target=commits)
     def send_commit(self) -> int:
@@ -149,7 +150,11 @@ class LedgerMachine(RuleBasedStateMachine):
     def the_head_is_the_oldest_delivery_that_is_not_done(self) -> None:
         waiting = [one.chunk.delivered_at for one in self.model.mine() if not one.done]
         assert self.ledger.head_age_s(self.now) == (self.now - min(waiting) if waiting else 0.0)
-        assert self.ledger.chunks_open >= len(waiting)
+
+    @invariant()
+    def nothing_is_kept_that_follows_a_released_chunk(self) -> None:
+        first_released = min((one.first for one in self.model.mine() if one.released), default=self.model.expected)
+        assert self.ledger.chunks_open <= len([one for one in self.model.mine() if one.first <= first_released])
 
     @invariant()
     def an_ended_ownership_never_changes_again(self) -> None:

@@ -22,15 +22,24 @@ def test_nothing_is_delivered_to_an_ownership_that_has_ended() -> None:
         ledger.deliver([record(10)], 1, now=0.0)
 
 
-def test_a_released_chunk_holds_no_memory_and_still_holds_back_the_commit() -> None:
-    """`release()` gives the records back while nothing from them on may be committed."""
+def test_a_released_chunk_holds_no_memory_and_holds_back_the_commit_for_good() -> None:
+    """`release()` gives the records back, and nothing from them on may be committed, whatever is said of them later."""
     ledger = Ledger(TP, 0)
-    first, second = ledger.deliver([record(0), record(1)], 20, now=0.0), ledger.deliver([record(2)], 10, now=0.0)
-    first.release()
-    second.done()
-    assert (list(first.records), ledger.records_open, ledger.bytes_open, ledger.committable, ledger.chunks_open) == ([], 0, 0, 0, 2)
-    first.done()
-    assert (ledger.committable, ledger.chunks_open) == (3, 0)
+    first, second, third = (ledger.deliver([record(offset)], 10, now=0.0) for offset in range(3))
+    second.release()
+    assert (list(second.records), ledger.records_open, ledger.bytes_open, ledger.committable) == ([], 2, 20, 0)
+    for chunk in (third, second, first):
+        chunk.done()
+    assert (ledger.records_open, ledger.committable, ledger.chunks_open) == (0, 1, 1)
+
+
+def test_what_follows_a_released_chunk_is_not_kept() -> None:
+    """A warehouse may be away for days: chunks that nobody will commit are not collected meanwhile."""
+    ledger = Ledger(TP, 0)
+    for offset in range(10_000):
+        ledger.deliver([record(offset)], 10, now=float(offset)).release()
+    assert (ledger.chunks_open, ledger.records_open, ledger.committable, ledger.expected) == (1, 0, 0, 10_000)
+    assert ledger.head_since() == 0.0
 
 
 def test_the_age_of_a_chunk_that_failed_before_goes_on() -> None:
