@@ -1,0 +1,63 @@
+"""`make bench`: everything, or the sections named; results in build/bench.json and on the screen.
+
+BENCH_EVENTS=500000 BENCH_ROUNDS=3 python -m tests.bench [section …]
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+from tests.bench.bench import Bench, Section
+from tests.bench.machine import describe
+from tests.bench.rig import ROOT, running_rig
+from tests.bench.sections import SECTIONS
+from tests.bench.table import table
+
+RESULTS: Final = ROOT / "build" / "bench.json"
+
+
+def main(names: list[str]) -> None:
+    """Run the sections; what one has measured is on disk before the next begins."""
+    if unknown := [name for name in names if name not in SECTIONS]:
+        raise SystemExit(f"no such section: {', '.join(unknown)}; there are {', '.join(SECTIONS)}")
+    results: dict[str, Any] = _earlier() if names else {}
+    results["machine"] = describe()
+    _show("machine", [results["machine"]])
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, running_rig(Path(folder)) as rig:
+        bench = Bench(rig, int(os.environ.get("BENCH_EVENTS", "500000")), int(os.environ.get("BENCH_ROUNDS", "3")))
+        for name in names or SECTIONS:
+            bench.say(name)
+            for key, rows in _section(name)(bench).items():
+                results[key] = rows
+                _show(key, rows)
+            _write(results)
+    print(f"\nwritten to {RESULTS.relative_to(ROOT)}")  # noqa: T201
+
+
+def _section(name: str) -> Section:
+    module, function = SECTIONS[name]
+    section: Section = getattr(importlib.import_module(module), function)
+    return section
+
+
+def _earlier() -> dict[str, Any]:
+    return json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+
+
+def _write(results: dict[str, Any]) -> None:
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
+
+
+def _show(title: str, rows: list[dict[str, Any]]) -> None:
+    print(f"\n{title}\n{table(rows)}", flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
