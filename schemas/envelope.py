@@ -6,9 +6,10 @@ TypedDicts, not models: a chunk of events is validated in one call and dropped a
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Final, Literal, NotRequired
+from typing import Annotated, Any, Final, Literal, NotRequired
 
-from pydantic import AwareDatetime, ConfigDict, Field, Strict, StringConstraints, with_config
+from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field, Strict, StringConstraints, with_config
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 #: Unknown properties are kept as they came: a newer publisher's field is stored even where this version has no name for it.
@@ -27,6 +28,20 @@ Path = Annotated[str, Strict(), StringConstraints(min_length=1, max_length=2_048
 FIRST_INSTANT: Final = datetime(1990, 1, 1, tzinfo=UTC)
 END_OF_TIME: Final = datetime(2101, 1, 1, tzinfo=UTC)
 OccurredAt = Annotated[AwareDatetime, Strict(), Field(ge=FIRST_INSTANT, lt=END_OF_TIME)]
+
+MAX_FLAGS: Final = 64
+
+
+def _at_most_64(flags: Any) -> Any:
+    """Too many are refused before they are looked at: every bad one of 100,000 would have an error of its own."""
+    if isinstance(flags, dict) and len(flags) > MAX_FLAGS:
+        raise PydanticCustomError("too_long", "At most {most} flags are taken, not {count}", {"most": MAX_FLAGS, "count": len(flags)})
+    return flags
+
+
+Flags = Annotated[
+    dict[Name, Annotated[str, Strict(), StringConstraints(max_length=200)]], Field(max_length=MAX_FLAGS), BeforeValidator(_at_most_64)
+]
 
 #: Longest duration that is believed: one hour.
 DurationMs = Annotated[float, Strict(), Field(ge=0, le=3_600_000)]
@@ -60,4 +75,4 @@ class Envelope(TypedDict):
     user_id: NotRequired[Identifier | None]
     session_id: NotRequired[Identifier | None]
     trace: NotRequired[Trace | None]
-    flags: NotRequired[Annotated[dict[Name, Annotated[str, Strict(), StringConstraints(max_length=200)]], Field(max_length=64)] | None]
+    flags: NotRequired[Flags | None]

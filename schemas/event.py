@@ -7,12 +7,16 @@ looked at on its own: then each gets its event or the reason why it is none.
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import isfinite
+from operator import add
 from typing import Annotated, Any, Final
 
 import orjson
 from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from schemas.events.experiments import FeatureExposure
 from schemas.events.menus import MenuGenerated
@@ -34,7 +38,17 @@ EVENT_TYPES: Final[dict[str, type]] = {
 }
 
 _ONE: Final[TypeAdapter[AnyEvent]] = TypeAdapter(Event)
-_MANY: Final[TypeAdapter[list[AnyEvent]]] = TypeAdapter(list[Event])
+_MANY: Final[TypeAdapter[dict[str, AnyEvent]]] = TypeAdapter(dict[str, Event])
+
+#: Names of the places of a chunk, in front of its values when they are read in one call. Nobody can write a name he cannot guess, so
+#: a value that is two events, or two values that are one only together, are seen and shift nobody.
+_SECRET: Final = secrets.token_hex(8)
+_places: Final[list[str]] = []
+_prefixes: Final[list[bytes]] = []
+
+#: The longest value that is read: what the topic takes. A compressed batch may bring longer ones.
+MAX_VALUE_BYTES: Final = 1 << 20
+_MAX_ERRORS: Final = 20
 
 #: A backslash may hide a control character, DEL is one; the two words are not JSON but are read as numbers; the two names of the
 #: seed would pass for unknown fields.
@@ -54,7 +68,7 @@ class FieldError:
 
 @dataclass(frozen=True, slots=True)
 class BadEvent:
-    """Why a value is no event: a stable `code`, every error found, and what could still be read of who sent it."""
+    """Why a value is no event: a stable `code`, the first 20 errors, and what could still be read of who sent it."""
 
     code: str
     errors: tuple[FieldError, ...]
@@ -65,7 +79,8 @@ class BadEvent:
     @property
     def reason(self) -> str:
         """One line of at most 500 characters, without the sender's data beyond what the errors quote."""
-        return "; ".join(f"{error.field}: {error.message}" if error.field else error.message for error in self.errors)[:500]
+        text = "; ".join(f"{error.field}: {error.message}" if error.field else error.message for error in self.errors)
+        return " ".join(text.split())[:500]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +103,42 @@ def decode(values: Sequence[bytes]) -> Decoded:
 
 
 def _decode_together(values: Sequence[bytes]) -> Decoded | None:
-    joined = b"[" + b",".join(values) + b"]"
+    count = len(values)
+    if max(map(len, values), default=0) > MAX_VALUE_BYTES:
+        return None
+    while len(_places) < count:
+        _places.append(f"{_SECRET}{len(_places)}")
+        _prefixes.append(f'"{_places[-1]}":'.encode())
+    joined = b"{" + b",".join(map(add, _prefixes, values)) + b"}"
     if any(word in joined for word in _SUSPICIOUS) or _CONTROL_IN_UTF8.search(joined):
         return None
     try:
-        events = _MANY.validate_json(joined)
-        properties = [orjson.dumps(event["properties"], option=_CANONICAL) for event in events]
+        placed = _MANY.validate_json(joined)
+        events = list(placed.values())
+        properties = [_canonical(event["properties"]) for event in events]
     except (ValidationError, TypeError):
+        return None
+    if list(placed) != _places[:count]:
         return None
     if not all(RENAMED_PROPERTIES.isdisjoint(event["properties"]) for event in events):
         return None
-    # A value that is two events, beside one that is half an event, must not shift its neighbours.
-    if len(events) != len(values) or not all(e["event_id"].encode() in v for e, v in zip(events, values, strict=True)):
-        return None
     return Decoded(list(events), properties)
+
+
+def _canonical(properties: Any) -> bytes:
+    """Sorted JSON. Raises TypeError for a number that would not come back as it is: an integer beyond 64 bits, a float beyond all."""
+    text = orjson.dumps(properties, option=_CANONICAL)
+    if b"null" in text and not _is_finite(properties):
+        raise TypeError("a number is too large")
+    return text
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    return not isinstance(value, list) or all(map(_is_finite, value))
 
 
 def _decode_singly(values: Sequence[bytes]) -> Decoded:
@@ -119,18 +156,17 @@ def _decode_singly(values: Sequence[bytes]) -> Decoded:
 
 def decode_one(value: bytes) -> tuple[AnyEvent, bytes, str] | BadEvent:
     """One value: the event, its canonical properties and the name it was sent under ('' for its own), or why it is none."""
-    try:
-        document = orjson.loads(value)
-    except orjson.JSONDecodeError as error:
-        return _unreadable(value, error)
-    if not isinstance(document, dict):
-        return BadEvent("not_an_object", (FieldError("", f"an event is a JSON object, not {_json_type(document)}"),))
+    document = _document(value)
+    if isinstance(document, BadEvent):
+        return document
     sent_as = document.get("event_type")
     canonical = canonicalise(document)
     renamed = canonical is not document
     try:
+        if renamed:
+            _canonical(canonical.get("properties"))  # which writes what is too large as null, below too
         event = _ONE.validate_json(orjson.dumps(canonical) if renamed else value)
-        properties = orjson.dumps(event["properties"], option=_CANONICAL)
+        properties = _canonical(event["properties"])
     except ValidationError as error:
         return _bad(canonical, *_explain(error))
     except TypeError as error:
@@ -141,14 +177,26 @@ def decode_one(value: bytes) -> tuple[AnyEvent, bytes, str] | BadEvent:
     return event, properties, str(sent_as) if renamed and sent_as != event["event_type"] else ""
 
 
-def _unreadable(value: bytes, error: orjson.JSONDecodeError) -> BadEvent:
+def _document(value: bytes) -> dict[str, Any] | BadEvent:
+    if len(value) > MAX_VALUE_BYTES:
+        return BadEvent("too_large", (FieldError("", f"the value has {len(value)} bytes, at most {MAX_VALUE_BYTES} are read"),))
+    try:
+        document = from_json(value, allow_inf_nan=False, cache_strings="keys")  # exact integers, which orjson would round
+    except ValueError as error:
+        return _unreadable(value, error)
+    if not isinstance(document, dict):
+        return BadEvent("not_an_object", (FieldError("", f"an event is a JSON object, not {_json_type(document)}"),))
+    return document
+
+
+def _unreadable(value: bytes, error: ValueError) -> BadEvent:
     if not value.strip():
         return BadEvent("empty", (FieldError("", "the value is empty"),))
     try:
         value.decode()
     except UnicodeDecodeError as undecodable:
         return BadEvent("invalid_utf8", (FieldError("", f"not UTF-8 at byte {undecodable.start}"),))
-    return BadEvent("invalid_json", (FieldError("", f"not JSON: {error.msg} at character {error.pos}"),))
+    return BadEvent("invalid_json", (FieldError("", f"not JSON: {error}"),))
 
 
 def _bad(document: dict[str, Any], code: str, errors: tuple[FieldError, ...]) -> BadEvent:
@@ -158,14 +206,14 @@ def _bad(document: dict[str, Any], code: str, errors: tuple[FieldError, ...]) ->
 
 
 def _text(value: Any) -> str:
-    return value[:200] if isinstance(value, str) else ""
+    return _CONTROL.sub("", value[:200]) if isinstance(value, str) else ""
 
 
 def _explain(error: ValidationError) -> tuple[str, tuple[FieldError, ...]]:
     details = error.errors(include_url=False, include_input=False, include_context=True)
     if details[0]["type"] in ("union_tag_invalid", "union_tag_not_found"):
         return "unknown_event_type", (FieldError("event_type", f"must be one of {', '.join(EVENT_TYPES)}"),)
-    errors = tuple(FieldError(".".join(str(part) for part in detail["loc"][1:]), detail["msg"]) for detail in details)
+    errors = tuple(FieldError(_text(".".join(str(part) for part in detail["loc"][1:])), detail["msg"]) for detail in details[:_MAX_ERRORS])
     if details[0]["type"] == "json_invalid":
         return "invalid_json", errors
     if any(detail["loc"][1:] == ("schema_version",) and detail["type"] == "literal_error" for detail in details):

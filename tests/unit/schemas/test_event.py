@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from schemas.event import EVENT_TYPES, decode, decode_one
+from schemas.event import EVENT_TYPES, MAX_VALUE_BYTES, decode, decode_one
 
 EXAMPLES = Path(__file__).parents[3] / "schemas" / "examples"
 VALID = [path for name in EVENT_TYPES for path in sorted((EXAMPLES / name / "valid").glob("*.json"))]
@@ -72,6 +72,11 @@ def test_invalid_examples_name_code_and_field(path: Path) -> None:
         (orjson.dumps(view(1)).replace(b'"r-1"', b'"\\u0000"'), "control_character"),
         (orjson.dumps(view(1, extra="x")).replace(b'"x"', b"123456789012345678901234567890"), "number_out_of_range"),
         (orjson.dumps(view(1, time_spent_ms=1)).replace(b":1}", b":123456789012345678901234567890}"), "invalid_field"),
+        (orjson.dumps(view(1, extra="x")).replace(b'"x"', b"1e400"), "number_out_of_range"),
+        (orjson.dumps(view(1, extra="x")).replace(b'"x"', b"9" * 5_000), "invalid_json"),
+        (orjson.dumps(view(1, timeSpent="x")).replace(b'"x"', b"-1e400"), "number_out_of_range"),
+        (orjson.dumps(view(1, recipeId="x", extra="@")).replace(b'"@"', b"123456789012345678901234567890"), "number_out_of_range"),
+        (orjson.dumps(view(1, note="x" * MAX_VALUE_BYTES)), "too_large"),
         (orjson.dumps(view(1)).replace(b"2026-11-23", b"9999-11-23"), "invalid_field"),
         (orjson.dumps(view(1)).replace(b"2026-11-23", b"0001-11-23"), "invalid_field"),
     ],
@@ -102,6 +107,38 @@ def test_a_shift_hidden_in_strings_is_seen() -> None:
     values = [f"{json.dumps(view(2))},{json.dumps(view(3))}".encode(), orjson.dumps(view(4)), left.encode() + b"}", b"{" + right.encode()]
     decoded = decode(values)
     assert [event is not None for event in decoded.events] == [False, True, False, False]
+
+
+def test_a_shift_with_the_neighbours_own_id_is_seen() -> None:
+    """Two events in one value, the second with the neighbour's id, and one event in two values: the neighbour keeps its place."""
+    good = view(5)
+    left, right = json.dumps(view(3, also=good["event_id"], cut=["@"])).split('"@"')
+    forged = f"{json.dumps(view(1))},{json.dumps(view(5, evil=True))}"
+    closing = f'{{}}{right[:-1]},"again":"{view(3)["event_id"]}"}}'
+    decoded = decode([value.encode() for value in (forged, json.dumps(good), left + "{}", closing)])
+    assert [event is not None for event in decoded.events] == [False, True, False, False]
+    assert decoded.properties[1] == b'{"recipe_id":"r-1"}'
+
+
+def test_one_event_in_two_values_is_no_event() -> None:
+    """Beside each other or apart, a value means the same: halves that would fit together stay halves."""
+    left, right = json.dumps(view(3, cut=["@"])).split('"@"')
+    decoded = decode([f"{json.dumps(view(1))},{left}{{}}".encode(), f"{{}}{right}".encode()])
+    assert decoded.events == [None, None]
+
+
+def test_a_hundred_thousand_bad_flags_are_one_error() -> None:
+    """The number of flags is looked at before the flags: an error for each would be 130 MB."""
+    bad = decode([orjson.dumps(view(1) | {"flags": {str(number): 1 for number in range(65)}})]).bad[0]
+    assert [(error.field, error.message) for error in bad.errors] == [("flags", "At most 64 flags are taken, not 65")]
+
+
+def test_a_reason_is_one_line_of_text() -> None:
+    """What a sender puts into ids and names reaches neither a terminal nor a log as control characters or line ends."""
+    sent = view(1) | {"event_id": "a\x1b[31m\nb", "source": {"service": "x\0y"}, "flags": {"k\n\x07": 1}}
+    bad = decode([json.dumps(sent).encode()]).bad[0]
+    assert (bad.event_id, bad.service) == ("a[31m\nb", "xy")
+    assert "flags.k : Input should be a valid string" in bad.reason
 
 
 def test_seed_spellings_are_stored_under_canonical_names() -> None:
