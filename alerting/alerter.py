@@ -26,7 +26,7 @@ from pipeline.runtime.clock import Clock, SystemClock
 from pipeline.runtime.errors import RetryAfter
 from pipeline.runtime.health import HealthServer
 from pipeline.runtime.ledger import Chunk
-from pipeline.runtime.producer import Message, send_all, start_producer
+from pipeline.runtime.producer import Message, send_all, start_producer, stop_producer
 from pipeline.runtime.resume import Resume
 from pipeline.runtime.settings import Settings, load_settings
 from pipeline.runtime.shell import ShellApp, run
@@ -74,7 +74,7 @@ class Alerter(Service):
     async def on_stop(self) -> None:
         await self._stop_tail()
         if self._producer is not None:
-            await self._producer.stop()
+            await stop_producer(self._producer)
 
     async def resume(self, resume: Resume) -> int:
         """Read the state for a new ownership; where to go on in `panes.v1`. Asked by the source, until Kafka answers."""

@@ -35,7 +35,7 @@ from pipeline.runtime.clock import Clock, SystemClock
 from pipeline.runtime.errors import ConfigurationError, RetryAfter, TelemetryError
 from pipeline.runtime.health import HealthServer
 from pipeline.runtime.ledger import Chunk
-from pipeline.runtime.producer import Message, send_all, start_producer
+from pipeline.runtime.producer import Message, send_all, start_producer, stop_producer
 from pipeline.runtime.resume import Resume
 from pipeline.runtime.settings import Receiver as ReceiverSettings
 from pipeline.runtime.settings import Settings, load_settings
@@ -84,7 +84,7 @@ class Notifier(Service):
         if self._session is not None:
             await self._session.close()
         if self._producer is not None:
-            await self._producer.stop()
+            await stop_producer(self._producer)
 
     async def resume(self, resume: Resume) -> int:
         """Read what was asked for and what was done; go on with what was intended and has no outcome. Asked by the source."""

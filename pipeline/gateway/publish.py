@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -21,6 +21,7 @@ from pipeline.gateway.intake import Record
 from pipeline.gateway.limits import Budget
 from pipeline.runtime.clock import Clock
 from pipeline.runtime.errors import ConfigurationError, RetryAfter, Stop
+from pipeline.runtime.producer import stop_producer
 from schemas.partitioning import EVENT_PARTITIONS
 
 log = structlog.get_logger(__name__)
@@ -29,7 +30,6 @@ Connect = Callable[[], Awaitable[AIOKafkaProducer]]
 
 BATCH_BYTES: Final = 256 << 10
 _RECONNECT_S: Final = 1.0
-_STOP_TIMEOUT_S: Final = 2.0
 
 
 @dataclass(slots=True)
@@ -109,10 +109,10 @@ class Publisher:
         try:
             partitions = await producer.partitions_for(self._topic)
         except BaseException:
-            await _close(producer)
+            await stop_producer(producer)
             raise
         if len(partitions) != EVENT_PARTITIONS:
-            await _close(producer)
+            await stop_producer(producer)
             line = f"topic {self._topic} has {len(partitions)} partitions, not the {EVENT_PARTITIONS} of the key rule"
             raise ConfigurationError(f"{line}; create it with `telemetry topics`")
         return producer
@@ -132,7 +132,7 @@ class Publisher:
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
-            await _close(producer)
+            await stop_producer(producer)
 
     async def _pump(self, lane: _Lane, producer: AIOKafkaProducer) -> None:
         while True:
@@ -185,12 +185,3 @@ class Publisher:
 
 def _size(record: Record) -> int:
     return len(record[0]) + len(record[1]) + limits.RECORD_OVERHEAD_BYTES
-
-
-async def _close(producer: Any) -> None:
-    """Stop a producer that may never be able to flush."""
-    try:
-        await asyncio.wait_for(producer.stop(), _STOP_TIMEOUT_S)
-    except TimeoutError:
-        await producer._sender.close()  # else it retries for ever: an idempotent batch never expires
-        await producer.client.close()

@@ -16,6 +16,7 @@ from pipeline.runtime.errors import TelemetryError
 from pipeline.runtime.kafka_errors import reaction, unreachable
 
 SEND_TIMEOUT_S = 10.0
+STOP_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,15 @@ async def start_producer(
         await producer.stop()
         raise unreachable(bootstrap_servers, error) from error
     return producer
+
+
+async def stop_producer(producer: AIOKafkaProducer) -> None:
+    """Stop it, within two seconds also when Kafka is away; what is not acknowledged then is given up."""
+    try:
+        await asyncio.wait_for(producer.stop(), STOP_TIMEOUT_S)
+    except TimeoutError:
+        await producer._sender.close()  # else it retries for ever: an idempotent batch never expires
+        await producer.client.close()
 
 
 async def send_all(producer: AIOKafkaProducer, messages: Sequence[Message], *, timeout_s: float = SEND_TIMEOUT_S) -> list[RecordMetadata]:
