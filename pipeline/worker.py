@@ -36,14 +36,16 @@ def create_app(settings: Settings) -> ShellApp:
     app = ShellApp("worker", settings)
     clock = SystemClock()
     client = Client(settings.clickhouse)
-    outlet = Outlet(settings.kafka.bootstrap_servers, "nutricoach-worker", beacon=app.beacon)
+    outlet = Outlet(settings.kafka.bootstrap_servers, "nutricoach-worker", clock, beacon=app.beacon)
     loader = Loader(client)
     ingest = Ingest(loader.load)
     channel = app.channel(maxsize=0)
 
     def waiting_for() -> str | None:
-        away = loader.waiting or writer.away or writer.failing_since is not None
-        return "ClickHouse" if away else outlet.waiting_for
+        away = loader.waiting_for or writer.waiting_for()
+        if away:
+            return f"ClickHouse ({away})"
+        return f"Kafka ({busy})" if (busy := outlet.waiting_for()) else None
 
     source = ChunkSource(
         channel,
@@ -61,7 +63,9 @@ def create_app(settings: Settings) -> ShellApp:
             await source.rewind(tp)
 
     def is_half_full() -> bool:
-        return 2 * sum(ledger.records_open for ledger in source.owned().values()) > settings.worker.max_records_open
+        open_now = source.owned().values()
+        records, size_bytes = sum(ledger.records_open for ledger in open_now), sum(ledger.bytes_open for ledger in open_now)
+        return 2 * records > settings.worker.max_records_open or 2 * size_bytes > settings.worker.max_bytes_open
 
     writer = Writer(client, outlet, clock, rewind_all, is_half_full, beacon=app.beacon)
     flusher = Flusher(source, ingest, outlet, writer, clock, settings.worker)

@@ -13,6 +13,7 @@ from pipeline.agents import metrics
 from pipeline.clickhouse.client import Client
 from pipeline.clickhouse.insert import insert
 from pipeline.clickhouse.tables import ALERTS_RAW, DECISIONS_RAW, DELIVERIES_RAW, ESCALATIONS_RAW, Table
+from pipeline.runtime.errors import RetryAfter
 from pipeline.runtime.ledger import Chunk
 from schemas.alert import parse_alert
 from schemas.decision import parse_decision
@@ -21,6 +22,9 @@ from schemas.escalation import parse_escalation
 from schemas.topics import ALERTS, DECISIONS, DELIVERIES, ESCALATIONS, Topic
 
 log: Final = structlog.get_logger(__name__)
+
+#: A copy is in no hurry: while ClickHouse is away the topic is read again this often, and a line of the log says so.
+RETRY_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,9 @@ async def archive(client: Client, archived: Archived, chunk: Chunk) -> None:
             log.error("not archived", topic=record.topic, offset=record.offset, reason=reason)
         else:
             values.append(record.value)
-    await insert(client, archived.table, b"\n".join(values), len(values))
+    try:
+        await insert(client, archived.table, b"\n".join(values), len(values))
+    except RetryAfter as away:
+        raise RetryAfter(str(away), RETRY_S) from away
     metrics.ARCHIVED.labels(archived.topic.name).inc(len(values))
     chunk.done()

@@ -20,27 +20,30 @@ log: Final = structlog.get_logger(__name__)
 
 
 class Loader:
-    """`waiting` says how many partitions wait for ClickHouse at the moment."""
+    """`waiting_for` is why ClickHouse gives some partition no state at the moment, None when none waits."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self.waiting = 0
+        self._reasons: dict[int, str] = {}
+
+    @property
+    def waiting_for(self) -> str | None:
+        return next(iter(self._reasons.values()), None)
 
     async def load(self, resume: Resume) -> PartitionState:
         """The state to go on with, at min(committed, progress). Raises Stop when ClickHouse lacks what Kafka says it has."""
-        waits = False
+        partition = resume.tp.partition
         try:
             while True:
                 try:
                     return await self._load(resume)
                 except RetryAfter as away:
-                    if not waits:
-                        waits = True
-                        self.waiting += 1
-                        log.warning("state cannot be loaded yet", partition=resume.tp.partition, reason=str(away))
+                    if partition not in self._reasons:
+                        log.warning("state cannot be loaded yet", partition=partition, reason=str(away))
+                    self._reasons[partition] = str(away)
                     await asyncio.sleep(away.seconds)
         finally:
-            self.waiting -= waits
+            self._reasons.pop(partition, None)
 
     async def _load(self, resume: Resume) -> PartitionState:
         partition = resume.tp.partition

@@ -28,6 +28,7 @@ from pipeline.clickhouse.tables import (
 from pipeline.runtime.clock import Clock
 from pipeline.runtime.errors import RetryAfter
 from pipeline.runtime.producer import Message
+from pipeline.runtime.waiting import Waiting
 from schemas.dead_letter import DeadLetter
 from schemas.topics import DLQ
 
@@ -35,6 +36,10 @@ log: Final = structlog.get_logger(__name__)
 
 #: So long effects are kept for a ClickHouse that is away; then their memory is given back, and they are read again.
 PATIENCE_S: Final = 10.0
+#: So long when half of the memory there is for them is used: being busy is no reason to read everything again for one failed call.
+PATIENCE_HALF_FULL_S: Final = 2.0
+#: At most so long ClickHouse is left alone when it takes a row, and then not what is read again.
+MAX_RESPITE_S: Final = 60.0
 
 
 class Writer(Service):
@@ -51,9 +56,15 @@ class Writer(Service):
         self._rewind_all, self._is_half_full = rewind_all, is_half_full
         self._waiting: list[Effects] = []
         self._arrived = asyncio.Event()
+        self._refusal = Waiting("writing rows to ClickHouse", clock)
+        self._refused: tuple[Table, bytes] | None = None
+        self._let_go_in_vain = 0
         self.away = False
         self.times_let_go = 0
-        self.failing_since: float | None = None
+
+    def waiting_for(self) -> str | None:
+        """What ClickHouse said when it took no rows; None while it takes them."""
+        return self._refusal.reason
 
     def accept(self, effects: Effects, times_let_go: int) -> None:
         """Take over the effects of one flush that began when `times_let_go` stood so: later they would be written over a hole."""
@@ -76,38 +87,51 @@ class Writer(Service):
 
     async def _write_or_let_go(self, effects: Effects) -> None:
         while True:
+            began = self._clock.monotonic()
             try:
                 await self._write(effects)
-                self.failing_since = None
-                return
             except RetryAfter as away:
-                now = self._clock.monotonic()
-                self.failing_since = now if self.failing_since is None else self.failing_since
-                log.warning("ClickHouse does not take rows", reason=str(away), failing_s=round(now - self.failing_since, 1))
-                if self._is_half_full() or now - self.failing_since > PATIENCE_S:
+                failing_s = self._refusal.goes_on(str(away), began)
+                if failing_s > (PATIENCE_HALF_FULL_S if self._is_half_full() else PATIENCE_S):
                     await self._let_go(effects)
                     return
                 await asyncio.sleep(away.seconds)
+            else:
+                self._refusal.over()
+                self._let_go_in_vain = 0
+                return
 
     async def _let_go(self, effects: Effects) -> None:
-        """Panes go on without ClickHouse; everything let go of is read again once it answers."""
+        """Panes go on without ClickHouse; everything let go of is read again once it takes rows."""
+        log.warning("effects let go of: panes go on, rows are read again when ClickHouse takes them", records=effects.event_rows.count)
         self.away = True
         self.times_let_go += 1
         metrics.WAREHOUSE_AWAY.set(1)
+        metrics.LET_GO.inc()
         effects.release()
         for waiting in self._waiting:
             waiting.release()
         self._waiting = []
-        while not self.should_stop:
-            try:
-                await self._client.query("SELECT 1")
-                break
-            except RetryAfter as away:
-                await asyncio.sleep(away.seconds)
+        if self._let_go_in_vain:  # it took one row, and then not the rest: each rewind makes panes late, so there are few
+            await self.sleep(min(2.0**self._let_go_in_vain, MAX_RESPITE_S))
+        self._let_go_in_vain += 1
+        await self._until_rows_are_taken()
+        self._refusal.over()
         await self._rewind_all()
         self.away = False
-        self.failing_since = None
         metrics.WAREHOUSE_AWAY.set(0)
+
+    async def _until_rows_are_taken(self) -> None:
+        """Answering is not enough (a full disk does not keep ClickHouse from it): it must take a row of what it refused."""
+        assert self._refused is not None
+        table, row = self._refused
+        while not self.should_stop:
+            try:
+                await insert(self._client, table, row, 1)  # once more with the others, which every table bears
+                return
+            except RetryAfter as away:
+                self._refusal.goes_on(str(away))
+                await self.sleep(away.seconds)
 
     async def _write(self, effects: Effects) -> None:
         """Every step may be repeated alone or with all before it; a later one says that the earlier ones are there."""
@@ -134,7 +158,11 @@ class Writer(Service):
     async def _lines(self, table: Table, lines: Lines) -> None:
         if lines.count:
             with metrics.FLUSHES.labels(table.name).time():
-                await insert(self._client, table, bytes(lines.text), lines.count)
+                try:
+                    await insert(self._client, table, bytes(lines.text), lines.count)
+                except RetryAfter:
+                    self._refused = table, bytes(lines.text).partition(b"\n")[0]
+                    raise
 
 
 def _dead_letter(letter: DeadLetter) -> Message:
