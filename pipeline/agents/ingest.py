@@ -14,7 +14,7 @@ from pipeline.aggregation.watermark import oldest_open
 from pipeline.runtime.ledger import Chunk, Ledger
 from pipeline.runtime.resume import Resume
 from schemas.dead_letter import DeadLetter
-from schemas.event import BadEvent, Decoded, decode
+from schemas.event import MAX_VALUE_BYTES, BadEvent, Decoded, decode
 
 LoadState = Callable[[Resume], Awaitable[PartitionState]]
 
@@ -93,6 +93,9 @@ class Ingest:
 
 
 def _dead_letter(record: ConsumerRecord, bad: BadEvent) -> DeadLetter:
+    key, value = record.key, record.value or b""
+    if len(key or b"") + len(value) > MAX_VALUE_BYTES:  # it came in a compressed batch, and `dlq.v1` need not take it whole
+        key, value = key and key[: MAX_VALUE_BYTES // 2], value[:MAX_VALUE_BYTES]
     return DeadLetter(
         kafka_topic=record.topic,
         kafka_partition=record.partition,
@@ -103,8 +106,8 @@ def _dead_letter(record: ConsumerRecord, bad: BadEvent) -> DeadLetter:
         event_id=bad.event_id,
         event_type=bad.event_type,
         service=bad.service,
-        key=record.key,
-        value=record.value or b"",
+        key=key,
+        value=value,
     )
 
 

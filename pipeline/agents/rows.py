@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
 import orjson
@@ -12,10 +13,13 @@ from pipeline.aggregation.exposures import Exposure, ExposureKey
 from pipeline.aggregation.panes import Snapshot
 from pipeline.aggregation.partition import Counted
 from schemas.dead_letter import DeadLetter
+from schemas.event import MAX_VALUE_BYTES
 from schemas.metrics import METRICS
 
 #: Of a dead letter's bytes, so much is kept where analysts look; the whole is on the topic.
 SAMPLE_BYTES: Final = 200
+_SAMPLE_DEPTH: Final = 8
+_SAMPLE_WIDTH: Final = 50
 
 _NEVER: Final = -1
 
@@ -116,17 +120,20 @@ def progress_row(progress: Progress, now_ms: int) -> bytes:
 
 
 def redacted_sample(value: bytes) -> str:
-    """The beginning of a refused value with every letter and digit of its strings and numbers masked, names of fields kept."""
+    """The shape of a refused value: names of fields and kinds of what they hold, as far down and across as fits."""
+    if len(value) > MAX_VALUE_BYTES:
+        return f"{len(value)} bytes"
     try:
         document = orjson.loads(value)
     except orjson.JSONDecodeError:
         return f"{len(value)} bytes that are not JSON"
-    return orjson.dumps(_masked(document)).decode()[:SAMPLE_BYTES]
+    return orjson.dumps(_masked(document, 0)).decode()[:SAMPLE_BYTES]
 
 
-def _masked(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _masked(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_masked(inner) for inner in value[:3]]
+def _masked(value: Any, depth: int) -> Any:
+    """Never deeper than a dump may be: what is nested too deep for an event is read all the same."""
+    if isinstance(value, dict) and depth < _SAMPLE_DEPTH:
+        return {key[:SAMPLE_BYTES]: _masked(inner, depth + 1) for key, inner in islice(value.items(), _SAMPLE_WIDTH)}
+    if isinstance(value, list) and depth < _SAMPLE_DEPTH:
+        return [_masked(inner, depth + 1) for inner in value[:3]]
     return type(value).__name__

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from pipeline.agents.rows import redacted_sample
+import pytest
+
+from pipeline.agents.rows import SAMPLE_BYTES, redacted_sample
 
 
 def test_a_sample_shows_names_and_kinds_and_no_values() -> None:
@@ -12,3 +14,16 @@ def test_a_sample_shows_names_and_kinds_and_no_values() -> None:
 def test_a_sample_of_what_is_no_json_says_how_long_it_was() -> None:
     """Bytes that cannot be read are not shown at all."""
     assert redacted_sample(b"\xffsecret") == "7 bytes that are not JSON"
+
+
+@pytest.mark.parametrize("depth", [199, 254, 300, 500, 1_000, 100_000])
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_no_depth_makes_a_sample_fail(opening: bytes, closing: bytes, depth: int) -> None:
+    """What orjson reads but cannot write, and what Python cannot walk, is a sample all the same: else it would stop the worker for good."""
+    assert len(redacted_sample(opening * depth + b"1" + closing * depth)) <= SAMPLE_BYTES
+
+
+def test_a_sample_of_very_many_or_very_long_names_is_short() -> None:
+    """A megabyte of names is not written out to be cut."""
+    assert len(redacted_sample(b"{" + b",".join(b'"%d":1' % i for i in range(100_000)) + b"}")) == SAMPLE_BYTES
+    assert len(redacted_sample(b'{"' + b"k" * 900_000 + b'":1}')) == SAMPLE_BYTES
