@@ -36,6 +36,10 @@ test: setup ## all tests that need nothing more than setup brings
 test-go: setup ## clickhouse-go over HTTP against the embedded ClickHouse; needs Go
 	$(BIN)/python -m pytest tests/contract/clickhouse_go/run_clickhouse_go.py
 
+.PHONY: bench
+bench: setup build/peers-venv/installed ## our worker beside stock Faust, a plain loop, quixstreams and bytewax; latency, growth, scaling; BENCH_EVENTS, BENCH_ROUNDS
+	@$(BIN)/python -m tests.bench
+
 .PHONY: bench-alert
 bench-alert: setup ## twenty full outages, from the first failed menu to the page; about half an hour; BENCH_INCIDENTS, BENCH_EVENTS_PER_S
 	$(BIN)/python -m tests.bench.alert_latency
@@ -63,3 +67,10 @@ wheel: setup ## build the package into dist/
 .venv/installed: .venv/locked pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@$(BIN)/python -c 'open("$@", "w").close()'
+
+# The peers of the benchmark share nothing with the product's environment. The lock is whole, and wider than one of them asks for.
+build/peers-venv/installed: tests/bench/peers.lock
+	@$(PYTHON) -c 'print("Installing what tests/bench/peers.lock names into build/peers-venv.")'
+	@$(PYTHON) -m venv --clear build/peers-venv
+	@build/peers-venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r tests/bench/peers.lock
+	@$(PYTHON) -c 'open("$@", "w").close()'
