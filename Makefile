@@ -1,6 +1,8 @@
 # Needs Python 3.11 or later and make, nothing else. Another Python: make setup PYTHON=python3.12
 PYTHON ?= python3
 BIN := .venv/bin
+CHAOS_SEEDS ?= 1-20
+CHAOS_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -30,7 +32,7 @@ demo: setup ## real data, live traffic and one incident, from the first failure 
 .PHONY: test
 test: setup ## all tests that need nothing more than setup brings
 	$(BIN)/python -m pytest
-	@$(BIN)/python -c 'print("Not run: make test-go (it needs Go), make bench-alert (it takes half an hour).")'
+	@$(BIN)/python -c 'print("Not run: make test-go (it needs Go), make bench-alert and make chaos (each takes half an hour and more), make chaos-selftest (five minutes).")'
 
 .PHONY: test-go
 test-go: setup ## clickhouse-go over HTTP against the embedded ClickHouse; needs Go
@@ -39,6 +41,14 @@ test-go: setup ## clickhouse-go over HTTP against the embedded ClickHouse; needs
 .PHONY: bench
 bench: setup build/peers-venv/installed ## our worker beside stock Faust, a plain loop, quixstreams and bytewax; latency, growth, scaling; BENCH_EVENTS, BENCH_ROUNDS
 	@$(BIN)/python -m tests.bench
+
+.PHONY: chaos
+chaos: setup ## load and faults at the same time, then an oracle, for twenty seeds; about fifty minutes; CHAOS_SEEDS, CHAOS_SECONDS
+	$(BIN)/python -m tests.chaos.run --seeds $(CHAOS_SEEDS) --seconds $(CHAOS_SECONDS)
+
+.PHONY: chaos-selftest
+chaos-selftest: setup ## the oracle finds four planted bugs, each for what it is; about five minutes
+	$(BIN)/python -m tests.chaos.selftest
 
 .PHONY: bench-alert
 bench-alert: setup ## twenty full outages, from the first failed menu to the page; about half an hour; BENCH_INCIDENTS, BENCH_EVENTS_PER_S
