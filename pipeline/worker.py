@@ -84,7 +84,7 @@ def create_app(settings: Settings) -> ShellApp:
         settings.health.host, settings.health.port, waiting_for=lambda: waiting_for() or source.not_ready(), beacon=app.beacon
     )
     # Stopped in reverse: the sources drain while what finishes their chunks still runs.
-    for service in (health, outlet, writer, flusher, Repair(source, client, outlet, clock), *archives, source):
+    for service in (health, outlet, writer, flusher, Repair(source, settings, outlet, clock), *archives, source):
         app.service(service)
     return app
 

@@ -13,6 +13,11 @@ FLUSHES = Histogram(
 PANES = Counter("nutricoach_worker_panes_total", "Pane snapshots published.")
 WAREHOUSE_AWAY = Gauge("nutricoach_worker_warehouse_away", "1 while ClickHouse does not take rows and panes go on without it.")
 LET_GO = Counter("nutricoach_worker_let_go_total", "Times that effects ClickHouse did not take were let go of, to be read again.")
-REPAIRS = Counter("nutricoach_worker_repairs_total", "Partition-hours refolded from events_raw, by cause.", ["cause"])
+REPAIRS = Counter(
+    "nutricoach_worker_repairs_total",
+    "Closed partition-hours that were not what their events say and were repaired, by cause: late events; what an audit found: missing, "
+    "repeat, repeat_elsewhere (its first copy is on another partition), extra, different; refused: too old to repair.",
+    ["cause"],
+)
 REPAIRED_PANES = Counter("nutricoach_worker_repaired_panes_total", "Panes a repair changed.", ["cause"])
 ARCHIVED = Counter("nutricoach_worker_archived_records_total", "Records of alert topics written to ClickHouse.", ["topic"])

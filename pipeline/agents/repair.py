@@ -1,134 +1,160 @@
-"""Refolds whole stale hours from `events_raw`: what came too late for its pane is counted all the same, within a minute."""
+"""Repairs what came too late for its pane, and audits hours that have closed: in the end every number is what the events say."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any, Final
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 import structlog
 from mode import Service
 
 from pipeline.agents import metrics
-from pipeline.agents.flushes import flush_values
+from pipeline.agents.audit import due, in_slices
 from pipeline.agents.outlet import Outlet
-from pipeline.agents.rows import pane_row, stale_clear_row
-from pipeline.aggregation.catalogue import feeds
-from pipeline.aggregation.panes import Panes, Snapshot
-from pipeline.aggregation.watermark import oldest_open, pane_start
+from pipeline.agents.repair_horizon import Horizon, TopicEnds
+from pipeline.agents.repair_hours import causes, compare, in_batches, write
+from pipeline.agents.repair_panes import OLDEST_REPAIRABLE_MS
+from pipeline.agents.rows import audited_row, stale_clear_row
+from pipeline.aggregation.watermark import hour_of
 from pipeline.clickhouse.client import Client
 from pipeline.clickhouse.insert import insert
-from pipeline.clickhouse.repair import StoredEvent, first_received_ms, hour_pages, load_hour_panes
-from pipeline.clickhouse.state import Progress, load_progress, load_stale_hours
-from pipeline.clickhouse.tables import PANES_RAW, STALE_HOURS
+from pipeline.clickhouse.repair_check import differing_hours
+from pipeline.clickhouse.repair_marks import STALE_AT_ONCE, load_all_progress, load_audited, load_stale
+from pipeline.clickhouse.state import Progress
+from pipeline.clickhouse.tables import HOUR_AUDITS, STALE_HOURS
 from pipeline.runtime.chunk_source import ChunkSource
 from pipeline.runtime.clock import Clock
 from pipeline.runtime.errors import RetryAfter
-from pipeline.runtime.producer import Message
-from schemas.topics import PANES
+from pipeline.runtime.settings import Settings
 
 log: Final = structlog.get_logger(__name__)
 
 INTERVAL_S: Final = 5.0
-#: Hours refolded at the same time: their queries overlap, and no more of their events are in memory.
-AT_ONCE: Final = 4
-#: events_raw drops whole parts at 90 days: an hour whose first record is older may lack some of its events.
-OLDEST_REPAIRABLE_MS: Final = 80 * 86_400_000
+#: So long a round waits for other partitions; usually they are a fraction of a second behind.
+SETTLE_WITHIN_S: Final = 2.0
+#: Groups of hours refolded at the same time: their queries overlap, and no more of their events are in memory.
+AT_ONCE: Final = 2
+#: Slices audited in one round; what has become stale meanwhile comes before the next.
+SLICES_AT_ONCE: Final = 8
+#: An audit reads millions of rows on one core.
+_READ_TIMEOUT_S: Final = 120
 
 
 class Repair(Service):
-    """Looks for stale hours of the partitions this worker owns, every few seconds, up to what is durable."""
+    """Repairs and audits the partitions this worker owns, every few seconds, over a connection of its own.
 
-    def __init__(self, source: ChunkSource, client: Client, outlet: Outlet, clock: Clock) -> None:
+    Whoever else does the same at the same time, a worker that lost the partition without knowing or `telemetry reconcile`, does no harm:
+    what is written is versioned by the offset it was read up to.
+    """
+
+    def __init__(self, source: ChunkSource, settings: Settings, outlet: Outlet, clock: Clock) -> None:
         super().__init__(beacon=source.beacon)
-        self._source, self._client, self._outlet, self._clock = source, client, outlet, clock
+        self._source, self._outlet, self._clock = source, outlet, clock
+        self._client = Client(settings.clickhouse, read_timeout_s=_READ_TIMEOUT_S)
+        self._ends = TopicEnds(settings.kafka.bootstrap_servers)
+        self._horizon = Horizon()
+        self._repaired_early: dict[tuple[int, int], int] = {}
         self._at_once = asyncio.Semaphore(AT_ONCE)
+
+    async def on_stop(self) -> None:
+        await self._ends.close()
+        await self._client.close()
 
     @Service.task
     async def _repair_regularly(self) -> None:
         while not self.should_stop:
             await self.sleep(INTERVAL_S)
             try:
-                await asyncio.gather(*(self._repair_partition(tp.partition) for tp in self._source.owned()))
+                if owned := {tp.partition for tp in self._source.owned()}:
+                    progress = await self._settle()
+                    if await self._repair_stale(owned, progress):
+                        await self._audit(owned, progress)
             except RetryAfter as away:
                 log.warning("repair waits", reason=str(away))
 
-    async def _repair_partition(self, partition: int) -> None:
-        stale = await load_stale_hours(self._client, partition)
-        progress = await load_progress(self._client, partition) if stale else None
-        if progress is not None:  # what lies below it is durable, whoever wrote it; what is marked beyond waits for it
-            durable = [hour_ms for hour_ms, marked_offset in stale.items() if marked_offset < progress.position]
-            await asyncio.gather(*(self._repair_hour(partition, progress, hour_ms) for hour_ms in durable))
+    async def _settle(self) -> Mapping[int, Progress]:
+        """Move the horizon on if it can be; returns how far the partitions have come."""
+        patience = self._clock.monotonic() + SETTLE_WITHIN_S
+        progress = await load_all_progress(self._client)
+        self._horizon.advance(progress)
+        if not self._horizon.is_waiting:
+            self._horizon.propose(progress, await self._ends.ask())
+        while self._horizon.is_waiting and self._clock.monotonic() < patience:
+            await asyncio.sleep(0.25)
+            progress = await load_all_progress(self._client)
+            self._horizon.advance(progress)
+        return progress
 
-    async def _repair_hour(self, partition: int, progress: Progress, hour_ms: int) -> None:
-        async with self._at_once:
-            await self._refold(partition, progress, hour_ms)
+    async def _repair_stale(self, owned: Collection[int], progress: Mapping[int, Progress]) -> bool:
+        """Repair hours that are marked; returns whether that was all of them.
 
-    async def _refold(self, partition: int, progress: Progress, hour_ms: int) -> None:
-        last_offset = progress.position - 1
-        first_ms = await first_received_ms(self._client, partition, hour_ms)
-        if first_ms is not None and first_ms < self._clock.now_ms() - OLDEST_REPAIRABLE_MS:
-            metrics.REPAIRS.labels("refused").inc()
-            log.error("hour is too old to repair: its first events may be gone", partition=partition, hour_ms=hour_ms)
-        else:
-            stored = await load_hour_panes(self._client, partition, hour_ms)
-            panes, open_from_ms = Panes(), oldest_open(progress.watermark_ms)
-            async for page in hour_pages(self._client, partition, hour_ms, progress.position):
-                refold(panes, page, open_from_ms)
-            await self._publish(partition, last_offset, changes(panes, stored, open_from_ms, 2 * last_offset + 1))
-            metrics.REPAIRS.labels("late").inc()
-        await insert(self._client, STALE_HOURS, stale_clear_row(partition, hour_ms, last_offset), 1)
+        A mark is cleared once everything is known that was appended before it. Until then the hour is repaired with what is there, once
+        per mark: nobody should wait for another partition's backlog.
+        """
+        marks = await load_stale(self._client, owned)
+        self._repaired_early = {key: marked for key, marked in self._repaired_early.items() if marks.get(key) == marked}
+        hours: dict[int, list[int]] = defaultdict(list)
+        for (partition, hour_ms), marked in marks.items():
+            is_stored = partition in progress and marked < progress[partition].position
+            if is_stored and ((partition, hour_ms) not in self._repaired_early or self._is_settled(partition, marked)):
+                hours[partition].append(hour_ms)
+        await self._refold(hours, progress, marks)
+        return len(marks) < STALE_AT_ONCE
 
-    async def _publish(self, partition: int, last_offset: int, repaired: list[Snapshot]) -> None:
-        if not repaired:
+    def _is_settled(self, partition: int, offset: int) -> bool:
+        return partition in self._horizon.settled and offset < self._horizon.settled[partition].position
+
+    async def _audit(self, owned: Collection[int], progress: Mapping[int, Progress]) -> None:
+        spans = due(owned, self._horizon.settled, await load_audited(self._client), progress)
+        if not spans:
             return
-        values = flush_values(partition, last_offset, None, None, repaired)
-        await self._outlet.send([Message(PANES.name, key=str(partition).encode(), value=value) for value in values])
-        await insert(self._client, PANES_RAW, b",".join(pane_row(partition, snapshot) for snapshot in repaired), len(repaired))
-        metrics.REPAIRED_PANES.labels("late").inc(len(repaired))
+        for part in (await in_slices(self._client, spans))[:SLICES_AT_ONCE]:
+            hours: dict[int, list[int]] = defaultdict(list)
+            for partition, hour_ms in await differing_hours(self._client, part, self._clock.now_ms() - OLDEST_REPAIRABLE_MS):
+                hours[partition].append(hour_ms)
+            await self._refold(hours, progress)
+            rows = [audited_row(partition, span.to_ms) for partition, span in part.items()]
+            await insert(self._client, HOUR_AUDITS, b",".join(rows), len(rows))
 
+    async def _refold(
+        self, hours: Mapping[int, Sequence[int]], progress: Mapping[int, Progress], marks: Mapping[tuple[int, int], int] | None = None
+    ) -> None:
+        """Repair hours, by partition; `marks` are those on them when late events are the cause, and are cleared."""
 
-def refold(panes: Panes, events: Iterable[StoredEvent], open_from_ms: int) -> None:
-    """Fold stored first copies, by ascending offset, into the closed panes they belong to; those from `open_from_ms` on are the fold's."""
-    for event in events:
-        start_ms = pane_start(event.occurred_ms)
-        if start_ms < open_from_ms:
-            for metric, labels, value in feeds(event.event()):
-                panes.fold(start_ms, metric, labels, value, event.offset, event.received_ms)
+        async def together(partition: int, hours_ms: Sequence[int]) -> None:
+            async with self._at_once:
+                await self._repair_hours(partition, progress[partition], hours_ms, late=marks is not None)
+                if marks is not None:
+                    await self._clear(partition, {hour_ms: marks[partition, hour_ms] for hour_ms in hours_ms})
 
+        groups = [
+            (partition, hours_ms)
+            for partition, all_ms in hours.items()
+            for hours_ms in await in_batches(self._client, partition, sorted(all_ms))
+        ]
+        await asyncio.gather(*(together(partition, hours_ms) for partition, hours_ms in groups))
 
-def changes(panes: Panes, stored: Iterable[Snapshot], open_from_ms: int, version: int) -> list[Snapshot]:
-    """What must be written so that the closed panes of an hour are what was refolded.
+    async def _repair_hours(self, partition: int, progress: Progress, hours_ms: Sequence[int], *, late: bool) -> None:
+        compared = await compare(self._client, partition, progress, hours_ms, self._clock.now_ms() - OLDEST_REPAIRABLE_MS)
+        found = compared.differences
+        by_cause = {"late": found} if late else {**await causes(self._client, partition, hours_ms, found)}
+        await write(self._client, self._outlet.send, partition, progress, found)
+        for cause, repaired in by_cause.items():
+            in_hours = {hour_of(difference.right.start_ms) for difference in repaired}
+            metrics.REPAIRS.labels(cause).inc(len(in_hours))
+            metrics.REPAIRED_PANES.labels(cause).inc(len(repaired))
+            if not late:
+                log.warning("closed hours were not what their events say", partition=partition, cause=cause, panes=len(repaired))
+        if compared.refused:
+            metrics.REPAIRS.labels("refused").inc(len(compared.refused))
+            log.error("hours are too old to repair: their first events may be gone", partition=partition, hours_ms=compared.refused[:10])
 
-    Args:
-        panes: the hour, refolded.
-        stored: the newest snapshots there are of the hour; a series without events any more becomes zero.
-        open_from_ms: panes from here on belong to the fold.
-        version: of the snapshots returned.
-    """
-    right = {_key(snapshot): snapshot for snapshot in panes.all(version)}
-    before = {_key(snapshot): snapshot for snapshot in stored if snapshot.start_ms < open_from_ms}
-    gone = [_emptied(snapshot, version) for key, snapshot in before.items() if key not in right and snapshot.count]
-    return [snapshot for key, snapshot in right.items() if _content(snapshot) != _content(before.get(key))] + gone
-
-
-def _key(snapshot: Snapshot) -> tuple[Any, ...]:
-    return snapshot.start_ms, snapshot.metric, snapshot.labels
-
-
-def _content(snapshot: Snapshot | None) -> tuple[Any, ...] | None:
-    return None if snapshot is None else (snapshot.count, snapshot.sum_millionths, snapshot.buckets)
-
-
-def _emptied(snapshot: Snapshot, version: int) -> Snapshot:
-    return Snapshot(
-        metric=snapshot.metric,
-        labels=snapshot.labels,
-        start_ms=snapshot.start_ms,
-        count=0,
-        sum_millionths=0,
-        buckets={},
-        last_offset=snapshot.last_offset,
-        first_received_ms=snapshot.first_received_ms,
-        version=version,
-    )
+    async def _clear(self, partition: int, marks: Mapping[int, int]) -> None:
+        settled = {hour_ms: marked for hour_ms, marked in marks.items() if self._is_settled(partition, marked)}
+        if settled:
+            read = self._horizon.settled[partition].position - 1
+            rows = [stale_clear_row(partition, hour_ms, read) for hour_ms in settled]
+            await insert(self._client, STALE_HOURS, b",".join(rows), len(rows))
+        self._repaired_early |= {(partition, hour_ms): marked for hour_ms, marked in marks.items() if hour_ms not in settled}

@@ -114,6 +114,11 @@ def stale_clear_row(partition: int, hour_ms: int, offset: int) -> bytes:
     return orjson.dumps((partition, hour_ms // 1000, _NEVER, offset))
 
 
+def audited_row(partition: int, audited_to_ms: int) -> bytes:
+    """A line of `hour_audits`."""
+    return orjson.dumps((partition, audited_to_ms // 1000))
+
+
 def progress_row(progress: Progress, now_ms: int) -> bytes:
     """A line of `partition_progress`."""
     return orjson.dumps((progress.partition, progress.position, progress.watermark_ms / 1000, now_ms / 1000))

@@ -1,4 +1,4 @@
-"""What a worker needs of a partition before it goes on: how far it had come, its open panes, its repeat window, its repair marks."""
+"""What a worker needs of a partition before it goes on: how far it had come, its open panes, its repeat window."""
 
 from __future__ import annotations
 
@@ -51,14 +51,8 @@ WHERE kafka_partition = {partition:UInt16}"""
 
 async def load_panes(client: Client, partition: int, from_start_ms: int) -> list[Snapshot]:
     """The newest snapshot of each pane of the partition that starts at or after an instant."""
-    return await _snapshots(client, "start >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')", partition, from_ms=from_start_ms)
-
-
-async def load_hour_panes(client: Client, partition: int, hour_ms: int) -> list[Snapshot]:
-    """The newest snapshot of each pane of the partition that starts within an hour."""
-    within = """start >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')
-    AND start < fromUnixTimestamp64Milli({from_ms:Int64} + 3600000, 'UTC')"""
-    return await _snapshots(client, within, partition, from_ms=hour_ms)
+    condition = "source_partition = {partition:UInt16} AND start >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')"
+    return await snapshots(client, condition, {"partition": partition, "from_ms": from_start_ms})
 
 
 async def load_counted(client: Client, partition: int, from_offset: int, below_offset: int) -> Counted:
@@ -74,29 +68,18 @@ ORDER BY kafka_offset"""
     return Counted(event_ids, rows["offset"].astype(np.int64), np.ascontiguousarray(rows["content_hash"]))
 
 
-async def load_stale_hours(client: Client, partition: int) -> dict[int, int]:
-    """Hours to repair: start in ms since 1970 → offset of the last record that made it stale."""
-    sql = """
-SELECT toInt64(toUnixTimestamp(hour)) * 1000, max(marked_offset) AS marked
-FROM telemetry.stale_hours
-WHERE kafka_partition = {partition:UInt16}
-GROUP BY hour
-HAVING marked > max(cleared_offset)
-ORDER BY hour"""
-    return dict(await rows_of(client, sql, {"partition": partition}))
-
-
 async def rows_of(client: Client, sql: str, parameters: Mapping[str, Any]) -> list[Any]:
     """The rows of an answer as lists; 64-bit integers stay integers."""
     return orjson.loads(b"[" + b",".join((await client.read(sql, "JSONCompactEachRow", parameters)).splitlines()) + b"]")  # type: ignore[no-any-return]
 
 
-async def _snapshots(client: Client, condition: str, partition: int, **bounds: int) -> list[Snapshot]:
+async def snapshots(client: Client, condition: str, parameters: Mapping[str, Any]) -> list[Snapshot]:
+    """The newest snapshot of each pane that a condition on `panes_raw` names."""
     sql = f"""
 SELECT metric, labels, toUnixTimestamp64Milli(start), count, sum, buckets, last_offset, toUnixTimestamp64Milli(first_received_at), version
 FROM telemetry.panes_raw FINAL
-WHERE source_partition = {{partition:UInt16}} AND {condition}"""
-    return list(_as_snapshots(await rows_of(client, sql, {"partition": partition, **bounds})))
+WHERE {condition}"""
+    return list(_as_snapshots(await rows_of(client, sql, parameters)))
 
 
 def _as_snapshots(rows: list[Any]) -> Iterator[Snapshot]:

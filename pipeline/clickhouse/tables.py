@@ -70,6 +70,7 @@ DEAD_LETTERS_RAW: Final = Table(
 #: A mark has cleared_offset -1, a clearing row has marked_offset -1.
 STALE_HOURS: Final = Table("telemetry.stale_hours", ("kafka_partition", "hour", "marked_offset", "cleared_offset"))
 PARTITION_PROGRESS: Final = Table("telemetry.partition_progress", ("kafka_partition", "position", "watermark", "at"))
+HOUR_AUDITS: Final = Table("telemetry.hour_audits", ("kafka_partition", "audited_to"))
 
 ALERTS_RAW: Final = _archive(
     "telemetry.alerts_raw",
@@ -159,6 +160,7 @@ TABLES: Final = (
     DEAD_LETTERS_RAW,
     STALE_HOURS,
     PARTITION_PROGRESS,
+    HOUR_AUDITS,
     ALERTS_RAW,
     ESCALATIONS_RAW,
     DELIVERIES_RAW,

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.clickhouse.client import Client
 from pipeline.clickhouse.insert import insert
-from pipeline.clickhouse.state import load_stale_hours
+from pipeline.clickhouse.repair_marks import load_stale
 from pipeline.clickhouse.tables import (
     ALERTS_RAW,
     COUNTED_EVENTS,
@@ -88,11 +88,11 @@ async def test_marks_are_cleared_only_up_to_what_was_read(client: Client) -> Non
     """An hour is stale while a mark lies above what its repairs had read; the order of writing does not matter."""
     mark, clear = [3, DAY_S, 0, -1], [3, DAY_S, -1, 0]
     await write(client, STALE_HOURS, [clear, mark])
-    assert await load_stale_hours(client, 3) == {}
+    assert await load_stale(client, [3]) == {}
     await write(client, STALE_HOURS, [[3, DAY_S, 41, -1], [3, DAY_S + 3600, 40, -1], [4, DAY_S, 7, -1]])
     await write(client, STALE_HOURS, [[3, DAY_S, -1, 40], [3, DAY_S + 3600, -1, 40], mark])
-    assert await load_stale_hours(client, 3) == {DAY_MS: 41}
-    assert await load_stale_hours(client, 4) == {DAY_MS: 7}
+    assert await load_stale(client, [3]) == {(3, DAY_MS): 41}
+    assert await load_stale(client, [2, 3, 4]) == {(3, DAY_MS): 41, (4, DAY_MS): 7}
 
 
 TERM = {"text": "error_rate > 5%", "verdict": "true", "value": 0.5}

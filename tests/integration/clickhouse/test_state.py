@@ -12,15 +12,15 @@ import pytest
 from pipeline.aggregation.panes import Snapshot
 from pipeline.clickhouse.client import Client
 from pipeline.clickhouse.insert import insert
-from pipeline.clickhouse.repair import StoredEvent, first_received_ms, hour_pages
-from pipeline.clickhouse.state import Progress, load_counted, load_hour_panes, load_panes, load_progress
+from pipeline.clickhouse.repair import StoredEvent, event_pages, first_received_ms, hours_panes
+from pipeline.clickhouse.state import Progress, load_counted, load_panes, load_progress
 from pipeline.clickhouse.tables import COUNTED_EVENTS, PARTITION_PROGRESS
 from tests.integration.clickhouse.rows import DAY_MS, HOUR_MS, event_row, pane_row, write, write_events, write_panes
 
 
 async def load_hour(client: Client, partition: int, hour_ms: int, below_offset: int) -> list[StoredEvent]:
     """Every page of an hour, end to end."""
-    return [event async for page in hour_pages(client, partition, hour_ms, below_offset) for event in page]
+    return [event async for page in event_pages(client, partition, [hour_ms], below_offset) for event in page]
 
 
 async def test_progress_is_the_highest_position(client: Client) -> None:
@@ -55,7 +55,7 @@ async def test_panes_of_an_hour_are_those_that_start_in_it(client: Client) -> No
     """From the first to the last pane of the hour, neighbours left out."""
     starts = [DAY_MS - 10_000, DAY_MS, DAY_MS + HOUR_MS - 10_000, DAY_MS + HOUR_MS]
     await write_panes(client, [pane_row("recipe_interaction", {"action": "view"}, start, count=1) for start in starts])
-    assert sorted(snapshot.start_ms for snapshot in await load_hour_panes(client, 0, DAY_MS)) == starts[1:3]
+    assert sorted(snapshot.start_ms for snapshot in await hours_panes(client, 0, [DAY_MS])) == starts[1:3]
 
 
 async def test_counted_records_come_with_the_bytes_of_their_ids(client: Client) -> None:
@@ -126,17 +126,16 @@ async def test_a_large_hour_comes_in_pages(client: Client, monkeypatch: pytest.M
     """However the hour is cut into pages, each event is there once, in order."""
     monkeypatch.setattr("pipeline.clickhouse.repair._PAGE", 4)
     await write_events(client, [event_row(UUID(int=i), offset=3 * i) for i in range(8)])
-    pages = [[event.offset for event in page] async for page in hour_pages(client, 3, DAY_MS, below_offset=22)]
+    pages = [[event.offset for event in page] async for page in event_pages(client, 3, [DAY_MS], below_offset=22)]
     assert pages == [[0, 3, 6, 9], [12, 15, 18, 21]]
 
 
 async def test_an_hour_is_as_old_as_its_first_record(client: Client) -> None:
     """Panes tell how old an hour is when its first events are gone; an unknown hour has no age."""
-    assert await first_received_ms(client, 3, DAY_MS) is None
+    assert await first_received_ms(client, 3, [DAY_MS]) == {}
     await write_events(client, [event_row(UUID(int=1), offset=1, received_ms=DAY_MS + 500), event_row(UUID(int=2), offset=2)])
     await write_events(client, [event_row(UUID(int=3), offset=3, received_ms=DAY_MS - 9, partition=4)])
-    assert await first_received_ms(client, 3, DAY_MS) == DAY_MS + 500
+    assert await first_received_ms(client, 3, [DAY_MS]) == {DAY_MS: DAY_MS + 500}
     older = DAY_MS - 85 * 24 * HOUR_MS
     await write_panes(client, [pane_row("recipe_interaction", {"action": "view"}, DAY_MS, count=1, partition=3, received_ms=older)])
-    assert await first_received_ms(client, 3, DAY_MS) == older
-    assert await first_received_ms(client, 3, DAY_MS + HOUR_MS) is None
+    assert await first_received_ms(client, 3, [DAY_MS, DAY_MS + HOUR_MS]) == {DAY_MS: older}

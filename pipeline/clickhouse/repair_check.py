@@ -1,0 +1,128 @@
+"""Which hours to look into: one aggregate over events and panes, instead of folding every event again.
+
+For each partition and hour two numbers are made of the events and of the panes, modulo 2^64, and must be equal:
+
+    sum over events of  h(pane, metric)           against  sum over panes of  count * h(pane, metric)
+    sum over events of  value * h(pane, metric)   against  sum over panes of  sum   * h(pane, metric)
+
+with h = cityHash64, so that no event too many in one place makes up for one too few in another. Labels and buckets are added up: a pane
+whose events stand under other labels only is not found here, but by `telemetry reconcile`, which folds everything again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pipeline.aggregation.watermark import HOUR_MS
+from pipeline.clickhouse.client import Client
+from pipeline.clickhouse.state import rows_of
+from schemas.metrics import METRICS
+from schemas.pane import MILLIONTHS, PANE_MS
+from schemas.partitioning import EVENT_PARTITIONS
+
+#: What the catalogue folds an event type into, beside `events`: its metric, and the property that is the value. A type that is missing
+#: here, or whose values are not rounded here as they are there, only costs a refold of each of its hours.
+FEEDS: Final[Mapping[str, tuple[str, str]]] = {
+    "menu_generated": ("menu_generation", "generation_time_ms"),
+    "api_request": ("api_request", "duration_ms"),
+    "web_vital": ("web_vital", "value"),
+    "recipe_view": ("recipe_interaction", ""),
+    "feature_exposure": ("feature_exposure", ""),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Hours [from_ms, to_ms) of one partition, and its events below an offset."""
+
+    from_ms: int
+    to_ms: int
+    below_offset: int
+
+
+async def known_hours(client: Client, spans: Mapping[int, Span]) -> dict[int, int]:
+    """Hours in which a partition of `spans` has events or panes, ascending, and how many rows of `events_raw` there are."""
+    sql = f"""
+SELECT hour, sum(n)
+FROM
+(
+    SELECT intDiv(toUnixTimestamp64Milli(occurred_at), {HOUR_MS}) AS hour, count() AS n
+    FROM telemetry.events_raw WHERE {_within("kafka_partition", "occurred_at")} GROUP BY hour
+    UNION ALL
+    SELECT intDiv(toUnixTimestamp64Milli(start), {HOUR_MS}) AS hour, 0 AS n
+    FROM telemetry.panes_raw WHERE {_within("source_partition", "start")} GROUP BY hour
+)
+GROUP BY hour
+ORDER BY hour"""
+    return {hour * HOUR_MS: n for hour, n in await rows_of(client, sql, _parameters(spans))}
+
+
+async def differing_hours(client: Client, spans: Mapping[int, Span], received_from_ms: int) -> list[tuple[int, int]]:
+    """(partition, hour in ms since 1970) of the hours whose panes are not what the events say.
+
+    Args:
+        client: its read time-out must leave a second for each million events of the spans.
+        spans: by partition.
+        received_from_ms: an hour with a record that was received before this is left out: events of it may be gone.
+    """
+    metrics, values = [metric for metric, _ in FEEDS.values()], [value for _, value in FEEDS.values()]
+    of_event = f"transform(event_type, {_array(FEEDS)}"
+    events = _within("kafka_partition", "occurred_at")
+    sql = f"""
+SELECT partition, hour
+FROM
+(
+    SELECT
+        kafka_partition AS partition, intDiv(toUnixTimestamp64Milli(occurred_at), {HOUR_MS}) AS hour, min(received_at) AS first_at,
+        sum(own + {_hash("occurred_at", "'events'")}) AS counts,
+        sum(own * toInt64(round(JSONExtractFloat(properties, {of_event}, {_array(values)}, '')) * {MILLIONTHS}))) AS sums,
+        {_hash("occurred_at", of_event + f", {_array(metrics)}, '')")} AS own
+    FROM telemetry.events_raw FINAL
+    WHERE toStartOfHour(sent_at) IN (SELECT toStartOfHour(sent_at) FROM telemetry.events_raw WHERE {events})
+        AND {events} AND kafka_offset < {{below:Array(UInt64)}}[kafka_partition + 1]
+    GROUP BY partition, hour
+    UNION ALL
+    SELECT
+        source_partition AS partition, intDiv(toUnixTimestamp64Milli(start), {HOUR_MS}) AS hour, min(first_received_at) AS first_at,
+        -sum(toInt64(panes_raw.count) * hash) AS counts, -sum(panes_raw.sum * hash) AS sums, {_hash("start", "metric")} AS hash
+    FROM telemetry.panes_raw FINAL
+    WHERE metric IN {_array(METRICS)} AND {_within("source_partition", "start")}
+    GROUP BY partition, hour
+)
+GROUP BY partition, hour
+HAVING (sum(counts) != 0 OR sum(sums) != 0) AND min(first_at) >= fromUnixTimestamp64Milli({{received_from_ms:Int64}}, 'UTC')
+ORDER BY hour, partition
+SETTINGS max_threads = 1"""
+    rows = await rows_of(client, sql, _parameters(spans) | {"received_from_ms": received_from_ms})
+    return [(partition, hour * HOUR_MS) for partition, hour in rows]
+
+
+def _within(partition: str, instant: str) -> str:
+    """The condition that a row belongs to a span. The bounds over all spans come first: indices know only those."""
+    ms = f"toUnixTimestamp64Milli({instant})"
+    return f"""{partition} IN {{partitions:Array(UInt16)}}
+        AND {instant} >= fromUnixTimestamp64Milli({{from_ms:Int64}}, 'UTC') AND {instant} < fromUnixTimestamp64Milli({{to_ms:Int64}}, 'UTC')
+        AND {ms} >= {{froms_ms:Array(Int64)}}[{partition} + 1] AND {ms} < {{tos_ms:Array(Int64)}}[{partition} + 1]"""
+
+
+def _parameters(spans: Mapping[int, Span]) -> dict[str, int | list[int]]:
+    none = Span(0, 0, 0)
+    all_spans = [spans.get(partition, none) for partition in range(EVENT_PARTITIONS)]
+    return {
+        "partitions": sorted(spans),
+        "from_ms": min(span.from_ms for span in spans.values()),
+        "to_ms": max(span.to_ms for span in spans.values()),
+        "froms_ms": [span.from_ms for span in all_spans],
+        "tos_ms": [span.to_ms for span in all_spans],
+        "below": [span.below_offset for span in all_spans],
+    }
+
+
+def _hash(instant: str, metric: str) -> str:
+    return f"toInt64(cityHash64(intDiv(toUnixTimestamp64Milli({instant}), {PANE_MS}), toString({metric})))"
+
+
+def _array(texts: Sequence[str] | Mapping[str, object]) -> str:
+    return "[" + ", ".join(f"'{text}'" for text in texts) + "]"
