@@ -6,4 +6,9 @@ from typing import Final
 
 SECTIONS: Final[dict[str, tuple[str, str]]] = {
     "compare": ("tests.bench.compare", "section"),
+    "latency": ("tests.bench.latency", "section"),
+    "gateway": ("tests.bench.gateway_load", "section"),
+    "growth": ("tests.bench.growth", "section"),
+    "users": ("tests.bench.users", "section"),
+    "scaling": ("tests.bench.scaling", "section"),
 }

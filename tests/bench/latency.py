@@ -1,0 +1,83 @@
+"""How long an event takes to a pane on `panes.v1` and to a row in ClickHouse, at a steady rate, with two workers.
+
+Published by one open-loop producer and watched by one ordinary consumer and one SELECT, all in this process, outside of ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiokafka import AIOKafkaProducer
+
+from pipeline.gateway.publish import BATCH_BYTES
+from tests.bench.bench import Bench, Row
+from tests.bench.events import Spec, events
+from tests.bench.rig import Rig
+from tests.bench.sightings import Published, Sightings, quantile_ms
+from tests.bench.steady import publish_steadily
+from tests.bench.watching import watched_panes, watched_rows
+
+RATES_PER_S: Final = (1_000, 20_000)
+WORKERS: Final = 2
+WARM_UP_S: Final = 10.0
+MEASURED_S: Final = 30.0
+_SEEN_WITHIN_S: Final = 30.0
+
+
+def section(bench: Bench) -> dict[str, list[Row]]:
+    """`latency`: one row per rate, milliseconds from when an event was to be sent."""
+    return {"latency": [_row(bench, per_s) for per_s in RATES_PER_S]}
+
+
+def _row(bench: Bench, per_s: int) -> Row:
+    bench.say(f"latency at {per_s:,} events/s, {WARM_UP_S + MEASURED_S:.0f} s")
+    rig = bench.rig
+    rig.reset()
+    everywhere = rig.cores.worker | rig.cores.rest
+    workers = [rig.start_worker(everywhere) for _ in range(WORKERS)]
+    try:
+        before, began = sum(worker.cpu_s() for worker in workers), time.monotonic()
+        waits = asyncio.run(_waits(rig, per_s))
+        cores = (sum(worker.cpu_s() for worker in workers) - before) / (time.monotonic() - began)
+    finally:
+        for worker in workers:
+            worker.stop()
+    row: Row = {"events_per_s": per_s, "workers": WORKERS, "seconds": MEASURED_S}
+    for what, measured in waits.items():
+        row |= {f"{what}_p50_ms": quantile_ms(measured, 0.5), f"{what}_p99_ms": quantile_ms(measured, 0.99)}
+    return row | {"workers_busy_cores": round(cores, 2)}
+
+
+async def _waits(rig: Rig, per_s: int) -> dict[str, list[tuple[float, int]]]:
+    seconds = WARM_UP_S + MEASURED_S
+    made = events(Spec(round(per_s * seconds), time.time_ns() // 1_000_000, per_s=per_s))
+    async with _producing(rig.kafka) as producer, watched_panes(rig.kafka) as panes, watched_rows(rig.clickhouse) as rows:
+        began = time.monotonic()
+        published = await publish_steadily(producer, made, per_s, seconds)
+        await _all_seen(published, panes, rows)
+    counted = [batch for batch in published if batch.due_s >= began + WARM_UP_S]
+    return {"pane": panes.waits_ms(counted), "row": rows.waits_ms(counted)}
+
+
+async def _all_seen(published: Sequence[Published], *observers: Sightings) -> None:
+    deadline = time.monotonic() + _SEEN_WITHIN_S
+    while not all(seen.has_seen(published) for seen in observers):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not everything that was published was seen within {_SEEN_WITHIN_S:.0f} s")
+        await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def _producing(kafka: str) -> AsyncIterator[AIOKafkaProducer]:
+    producer = AIOKafkaProducer(
+        bootstrap_servers=kafka, acks="all", enable_idempotence=True, compression_type="zstd", max_batch_size=BATCH_BYTES
+    )
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()
