@@ -21,6 +21,10 @@ from pipeline.runtime.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+# A chunk makes tens of thousands of containers and drops them again, none of them in a cycle. The default threshold of 700 would look
+# through them dozens of times; at this one a collection begins when as many containers as this outlived the last one.
+_CONTAINERS_BEFORE_COLLECTION = 100_000
+
 
 class ShellApp(faust.App):
     """A Faust app without Faust's Kafka. Give it agents on `app.channel(maxsize=0)` and services with `app.service(instance)`.
@@ -65,6 +69,7 @@ class RoleWorker(faust.Worker):
         await super().on_startup_finished()
         gc.collect()
         gc.freeze()  # what start-up made lives as long as the process: no collection need look at it again
+        gc.set_threshold(_CONTAINERS_BEFORE_COLLECTION, 10, 10)
 
     def execute_from_commandline(self) -> NoReturn:
         try:
