@@ -68,6 +68,8 @@ def test_invalid_examples_name_code_and_field(path: Path) -> None:
         (b"{}", "unknown_event_type"),
         (orjson.dumps(view(1)).replace(b'"r-1"', b"NaN"), "invalid_json"),
         (orjson.dumps(view(1, extra=1)).replace(b":1}", b":NaN}"), "invalid_json"),
+        (orjson.dumps(view(1, extra=1)).replace(b":1}", b":-Infinity}"), "invalid_json"),
+        (orjson.dumps(view(1) | {"extra": [1]}).replace(b"[1]", b"[0,Infinity]"), "invalid_json"),
         (orjson.dumps(view(1)).replace(b'"r-1"', b'"\\ud800"'), "invalid_json"),
         (orjson.dumps(view(1)).replace(b'"r-1"', b'"\\u0000"'), "control_character"),
         (orjson.dumps(view(1, extra="x")).replace(b'"x"', b"123456789012345678901234567890"), "number_out_of_range"),
@@ -87,6 +89,19 @@ def test_poison_has_its_reason_and_leaves_its_neighbours_alone(value: bytes, cod
     assert [event is not None for event in decoded.events] == [True, False, True]
     assert decoded.bad[1].code == code
     assert decoded.bad[1].reason
+
+
+def test_in_a_long_chunk_everything_keeps_its_place() -> None:
+    """Among a thousand events two are bad and one has a name of the seed: they are reported where they stand, the others are read."""
+    values = [orjson.dumps(view(i)) for i in range(1_000)]
+    values[0] = values[700] = b"{}"
+    values[701] = orjson.dumps(view(701) | {"event_type": "recipe_viewed"})
+    decoded = decode(values)
+    ids = [event["event_id"] if event else None for event in decoded.events]
+    assert ids == [None if i in (0, 700) else view(i)["event_id"] for i in range(1_000)]
+    assert list(decoded.bad) == [0, 700]
+    assert decoded.source_names == {701: "recipe_viewed"}
+    assert [len(text) > 0 for text in decoded.properties] == [event is not None for event in decoded.events]
 
 
 def test_values_that_only_together_are_json_shift_nobody() -> None:
