@@ -12,6 +12,7 @@ from typing import Final
 
 from tests.chaos.faults import Fault, Kind
 from tests.chaos.processes import Process, until
+from tests.chaos.proxy import FLOW, HANG, REFUSE
 from tests.chaos.stack import Stack
 
 #: A process that does not come to the place of its order in this time is killed or frozen wherever it is.
@@ -53,9 +54,9 @@ class Attack:
             case Kind.BROKER:
                 said = await self._server("broker", fault.seconds)
             case Kind.WAREHOUSE:
-                self.stack.proxy.refuse()
+                self._proxy(REFUSE)
                 said = await self._server("warehouse", fault.seconds)
-                self.stack.proxy.flow()
+                self._proxy(FLOW)
             case Kind.HANG:
                 said = await self._hang(fault.seconds)
             case Kind.GATEWAY_AT:
@@ -158,10 +159,13 @@ class Attack:
         return f"back, ready {time.monotonic() - began:.1f} s after its start"
 
     async def _hang(self, seconds: float) -> str:
-        self.stack.proxy.hang()
+        self._proxy(HANG)
         await asyncio.sleep(seconds)
-        self.stack.proxy.flow()
+        self._proxy(FLOW)
         return "goes on"
+
+    def _proxy(self, asked: signal.Signals) -> None:
+        self.stack.processes["proxy"].send(asked)
 
     async def _gateway_at(self, fault: Fault) -> str:
         assert fault.order is not None

@@ -1,13 +1,17 @@
-"""A TCP proxy before ClickHouse that passes bytes on, stops in the middle of a response, or refuses connections."""
+"""A TCP proxy before ClickHouse that passes bytes on, stops in the middle of a response, or refuses connections.
+
+`python -m tests.chaos.proxy PORT TARGET_PORT`, a process of its own: it must answer whatever else is busy. Signals say what it does.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import signal
+import sys
 from typing import Final
 
 HOST: Final = "127.0.0.1"
+HANG, REFUSE, FLOW = signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP
 _PIECE: Final = 64 << 10
 
 
@@ -78,16 +82,14 @@ class Proxy:
         writer.transport.abort()
 
 
-@asynccontextmanager
-async def proxy_to(target_port: int) -> AsyncIterator[tuple[str, Proxy]]:
-    """The proxy's address and the proxy."""
-    proxy = Proxy(target_port)
-    server = await asyncio.start_server(proxy.serve, HOST, 0)
-    try:
-        yield f"http://{HOST}:{server.sockets[0].getsockname()[1]}", proxy
-    finally:
-        proxy.refuse()
-        proxy.flow()
-        with suppress(TimeoutError):
-            server.close()
-            await asyncio.wait_for(server.wait_closed(), 5.0)
+async def serve(port: int, target_port: int) -> None:
+    """Serve until a signal ends the process; HANG, REFUSE and FLOW say what happens to bytes."""
+    proxy, loop = Proxy(target_port), asyncio.get_running_loop()
+    for number, ask in ((HANG, proxy.hang), (REFUSE, proxy.refuse), (FLOW, proxy.flow)):
+        loop.add_signal_handler(number, ask)
+    server = await asyncio.start_server(proxy.serve, HOST, port)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(int(sys.argv[1]), int(sys.argv[2])))

@@ -81,7 +81,10 @@ def say(text: str) -> None:
 async def attacked(options: Options, folder: Path, faults: list[Fault]) -> Outcome:
     """One run in `folder`, from nothing to the verdict."""
     (folder / "schedule.ndjson").write_text(as_json(faults), "utf-8")
-    async with asyncio.timeout(options.seconds + _QUIET_WITHIN_S + _AROUND_S), whole_stack(folder, options.workers, options.plant) as stack:
+    async with (
+        asyncio.timeout(options.seconds + _QUIET_WITHIN_S + _AROUND_S),
+        whole_stack(folder, options.workers, options.plant, with_alerts=options.with_alerts) as stack,
+    ):
         (folder / "stack.json").write_text(facts(stack), "utf-8")
         sent, attack = Sent(), Attack(stack, say)
         traffic = Traffic(

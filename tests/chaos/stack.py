@@ -20,7 +20,6 @@ from pipeline.runtime.settings import ClickHouse, Settings
 from pipeline.runtime.topics_admin import ensure_topics
 from tests.chaos.plant import Plant, plant_views
 from tests.chaos.processes import Exit, Process
-from tests.chaos.proxy import Proxy, proxy_to
 
 _WRITER: Final = ("writer", "writer-of-the-chaos")
 _ROUTING_KEY: Final = "0123456789abcdef0123456789abcdef"
@@ -32,10 +31,9 @@ class Stack:
 
     folder: Path
     sentinel: Sentinel
-    proxy: Proxy
-    proxy_url: str
     kafka: str
     warehouse: ClickHouse
+    proxy_url: str
     plant: Plant | None
     processes: dict[str, Process] = field(default_factory=dict)
     workers: list[Process] = field(default_factory=list)
@@ -73,28 +71,29 @@ class Stack:
 
 
 @asynccontextmanager
-async def whole_stack(folder: Path, workers: int, plant: Plant | None) -> AsyncIterator[Stack]:
-    """Everything ready, and kept running until the block ends."""
+async def whole_stack(folder: Path, workers: int, plant: Plant | None, *, with_alerts: bool = True) -> AsyncIterator[Stack]:
+    """Everything ready, and kept running until the block ends; without alerter, notifier and receivers if so wished."""
     for name in ("logs", "orders", "traces", "store"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     sentinel = Sentinel()
-    engine_port, user_password = free_port(), SecretStr(_WRITER[1])
-    warehouse = ClickHouse(url=f"http://{HOST}:{engine_port}", user=_WRITER[0], password=user_password)
-    async with proxy_to(engine_port) as (proxy_url, proxy):
-        stack = Stack(folder, sentinel, proxy, proxy_url, f"{HOST}:{free_port()}", warehouse, plant)
-        keepers: list[asyncio.Task[None]] = []
-        try:
-            await _servers(stack)
-            _roles(stack, workers)
-            keepers += [asyncio.create_task(process.keep()) for process in stack.processes.values()]
-            await all_ready(stack)
-            yield stack
-        finally:
-            for keeper in keepers:
-                keeper.cancel()
-            await asyncio.gather(*keepers, return_exceptions=True)
-            await _stop(stack)
-            await asyncio.to_thread(sentinel.close)
+    kafka, warehouse_url, proxy_url = (f"{HOST}:{free_port()}" for _ in range(3))
+    warehouse = ClickHouse(url=f"http://{warehouse_url}", user=_WRITER[0], password=SecretStr(_WRITER[1]))
+    stack = Stack(folder, sentinel, kafka, warehouse, f"http://{proxy_url}", plant)
+    keepers: list[asyncio.Task[None]] = []
+    try:
+        await _servers(stack)
+        _roles(stack, workers)
+        if with_alerts:
+            _alerting(stack)
+        keepers += [asyncio.create_task(process.keep()) for process in stack.processes.values()]
+        await all_ready(stack)
+        yield stack
+    finally:
+        for keeper in keepers:
+            keeper.cancel()
+        await asyncio.gather(*keepers, return_exceptions=True)
+        await _stop(stack)
+        await asyncio.to_thread(sentinel.close)
 
 
 async def all_ready(stack: Stack) -> None:
@@ -103,36 +102,38 @@ async def all_ready(stack: Stack) -> None:
 
 
 async def _servers(stack: Stack) -> None:
-    port = stack.kafka.rsplit(":", 1)[1]
+    port, engine_port, proxy_port = (address.rsplit(":", 1)[1] for address in (stack.kafka, stack.warehouse.url, stack.proxy_url))
     broker = stack.add(
         "broker", ["pipeline.embedded.kafka", "--data-dir", str(stack.folder / "kafka"), "--port", port], f"kafka://{stack.kafka}"
     )
-    url, (user, password) = stack.warehouse.url, _WRITER
-    engine = ["pipeline.embedded.clickhouse_http", "--path", str(stack.folder / "store"), "--port", url.rsplit(":", 1)[1]]
-    writer = {"TELEMETRY_CLICKHOUSE__USER": user, "TELEMETRY_CLICKHOUSE__PASSWORD": password}
-    warehouse = stack.add("warehouse", engine, f"{url}/ping", writer)
-    for server in (broker, warehouse):
+    writer = dict(zip(("TELEMETRY_CLICKHOUSE__USER", "TELEMETRY_CLICKHOUSE__PASSWORD"), _WRITER, strict=True))
+    engine = ["pipeline.embedded.clickhouse_http", "--path", str(stack.folder / "store"), "--port", engine_port]
+    warehouse = stack.add("warehouse", engine, f"{stack.warehouse.url}/ping", writer)
+    proxy = stack.add("proxy", ["tests.chaos.proxy", proxy_port, engine_port], f"{stack.proxy_url}/ping")
+    for server in (broker, warehouse, proxy):
         server.start()
-    await asyncio.gather(broker.until_ready(), warehouse.until_ready())
+    await asyncio.gather(broker.until_ready(), warehouse.until_ready(), proxy.until_ready())
     await asyncio.gather(ensure_topics(stack.kafka), migrate(Settings(clickhouse=stack.warehouse)))
     if stack.plant is Plant.MERGE_BY_LAST:
         await plant_views(stack.warehouse)
 
 
 def _roles(stack: Stack, workers: int) -> None:
+    gateway = stack.add_role("gateway", ["tests.chaos.gateway"])
+    gateway.env = {**gateway.env, "TELEMETRY_GATEWAY__PORT": gateway.env["TELEMETRY_HEALTH__PORT"]}
+    stack.workers = [stack.add_worker(f"worker-{number}") for number in range(workers)]
+
+
+def _alerting(stack: Stack) -> None:
     receivers = {name: f"http://{HOST}:{free_port()}" for name in ("slack", "pagerduty")}
     for name, url in receivers.items():
         record = str(stack.folder / f"{name}.ndjson")
         stack.add(name, [f"tests.receivers.{name}", "--port", url.rsplit(":", 1)[1], "--record", record], f"{url}/received")
     addresses = {f"TELEMETRY_RECEIVERS__{name}__URL": f"{receivers['slack']}/services/T000/B000/secret" for name in _slack_channels()}
     pager = {"TELEMETRY_RECEIVERS__PAGERDUTY__URL": f"{receivers['pagerduty']}/v2/enqueue"}
+    pager["TELEMETRY_RECEIVERS__PAGERDUTY__ROUTING_KEY"] = _ROUTING_KEY
     stack.add_role("alerter", ["pipeline.cli.main", "alerter"])
-    stack.add_role(
-        "notifier", ["pipeline.cli.main", "notifier"], **addresses, **pager, TELEMETRY_RECEIVERS__PAGERDUTY__ROUTING_KEY=_ROUTING_KEY
-    )
-    gateway = stack.add_role("gateway", ["tests.chaos.gateway"])
-    gateway.env = {**gateway.env, "TELEMETRY_GATEWAY__PORT": gateway.env["TELEMETRY_HEALTH__PORT"]}
-    stack.workers = [stack.add_worker(f"worker-{number}") for number in range(workers)]
+    stack.add_role("notifier", ["pipeline.cli.main", "notifier"], **addresses, **pager)
 
 
 def _slack_channels() -> list[str]:
@@ -143,7 +144,7 @@ def _slack_channels() -> list[str]:
 
 async def _stop(stack: Stack) -> None:
     """Roles first: they drain into the servers."""
-    servers = [process for name, process in stack.processes.items() if name in ("broker", "warehouse")]
+    servers = [process for name, process in stack.processes.items() if name in ("broker", "warehouse", "proxy")]
     roles = [process for process in stack.processes.values() if process not in servers]
     for group in (roles, servers):
         await asyncio.gather(*(asyncio.to_thread(process.stop) for process in group))
