@@ -67,12 +67,16 @@ class Repair(Service):
         while not self.should_stop:
             await self.sleep(INTERVAL_S)
             try:
-                if owned := {tp.partition for tp in self._source.owned()}:
-                    progress = await self._settle()
-                    if await self._repair_stale(owned, progress):
-                        await self._audit(owned, progress)
+                await self.once({tp.partition for tp in self._source.owned()})
             except RetryAfter as away:
                 log.warning("repair waits", reason=str(away))
+
+    async def once(self, owned: Collection[int]) -> None:
+        """Repair what is stale of the partitions `owned`, and audit what has closed. Raises RetryAfter when a server is away."""
+        if owned:
+            progress = await self._settle()
+            if await self._repair_stale(owned, progress):
+                await self._audit(owned, progress)
 
     async def _settle(self) -> Mapping[int, Progress]:
         """Move the horizon on if it can be; returns how far the partitions have come."""

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Group
 
-from pipeline.cli import alerts, data, demo, roles, stack  # modules of commands import nothing heavy at their top
+from pipeline.cli import alerts, data, demo, reconcile, roles, stack  # modules of commands import nothing heavy at their top
 from pipeline.runtime.errors import ConfigurationError, Stop, TelemetryError
 
 _INTERRUPTED = 128 + 2  # as a shell counts SIGINT
@@ -29,7 +29,7 @@ def build() -> App:
     )
     groups: dict[str, Sequence[Callable[..., int]]] = {
         "The stack": (stack.up, stack.status, stack.down, stack.doctor, stack.topics, stack.migrate, demo.demo),
-        "Events": (data.publish,),
+        "Events": (data.publish, reconcile.reconcile),
         "One role": (roles.gateway, roles.worker, roles.alerter, roles.notifier),
     }
     for title, commands in groups.items():

@@ -69,25 +69,24 @@ async def differing_hours(client: Client, spans: Mapping[int, Span], received_fr
     """
     metrics, values = [metric for metric, _ in FEEDS.values()], [value for _, value in FEEDS.values()]
     of_event = f"transform(event_type, {_array(FEEDS)}"
+    own, of_pane = _hash("occurred_at", of_event + f", {_array(metrics)}, '')"), _hash("start", "metric")
     events = _within("kafka_partition", "occurred_at")
     sql = f"""
 SELECT partition, hour
 FROM
 (
-    WITH {_hash("occurred_at", of_event + f", {_array(metrics)}, '')")} AS own
     SELECT
         kafka_partition AS partition, intDiv(toUnixTimestamp64Milli(occurred_at), {HOUR_MS}) AS hour, min(received_at) AS first_at,
-        sum(own + {_hash("occurred_at", "'events'")}) AS counts,
-        sum(own * toInt64(round(JSONExtractFloat(properties, {of_event}, {_array(values)}, '')) * {MILLIONTHS}))) AS sums
+        sum({own} + {_hash("occurred_at", "'events'")}) AS counts,
+        sum({own} * toInt64(round(JSONExtractFloat(properties, {of_event}, {_array(values)}, '')) * {MILLIONTHS}))) AS sums
     FROM telemetry.events_raw FINAL
     WHERE toStartOfHour(sent_at) IN (SELECT toStartOfHour(sent_at) FROM telemetry.events_raw WHERE {events})
         AND {events} AND kafka_offset < {{below:Array(UInt64)}}[kafka_partition + 1]
     GROUP BY partition, hour
     UNION ALL
-    WITH {_hash("start", "metric")} AS hash
     SELECT
         source_partition AS partition, intDiv(toUnixTimestamp64Milli(start), {HOUR_MS}) AS hour, min(first_received_at) AS first_at,
-        -sum(toInt64(panes_raw.count) * hash) AS counts, -sum(panes_raw.sum * hash) AS sums
+        -sum(toInt64(panes_raw.count) * {of_pane}) AS counts, -sum(panes_raw.sum * {of_pane}) AS sums
     FROM telemetry.panes_raw FINAL
     WHERE metric IN {_array(METRICS)} AND {_within("source_partition", "start")}
     GROUP BY partition, hour
