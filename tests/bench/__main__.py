@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.bench.bench import Bench, Section
+from tests.bench.conditions import Conditions
 from tests.bench.machine import describe
 from tests.bench.rig import ROOT, running_rig
 from tests.bench.sections import SECTIONS
@@ -33,10 +34,13 @@ def main(names: list[str]) -> None:
         bench = Bench(rig, int(os.environ.get("BENCH_EVENTS", "500000")), int(os.environ.get("BENCH_ROUNDS", "3")))
         for name in names or SECTIONS:
             bench.say(name)
+            conditions = Conditions()
             for key, rows in _section(name)(bench).items():
                 results[key] = rows
                 _show(key, rows)
+            results["conditions"] = results.get("conditions", {}) | {name: conditions.row()}
             _write(results)
+        _show("conditions", [{"section": name} | row for name, row in results["conditions"].items()])
     print(f"\nwritten to {RESULTS.relative_to(ROOT)}")  # noqa: T201
 
 

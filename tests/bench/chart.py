@@ -89,6 +89,7 @@ def _latencies(rows: Sequence[Row]) -> list[Bar]:
         )
         for what in ("pane", "row")
         for row in rows
+        if row[f"{what}_p50_ms"] is not None
     ]
 
 

@@ -19,12 +19,18 @@ from tests.bench.sightings import Published
 TICK_S: Final = 0.01
 
 
+class NotHeld(Exception):
+    """The rate was more than something behind it could take; says what."""
+
+
 async def publish_steadily(producer: AIOKafkaProducer, made: Iterator[Made], per_s: int, seconds: float) -> list[Published]:
     """Publish `per_s` events for so long, an equal number every TICK_S.
 
     Returns:
         One entry per tick and partition. `due_s` is when the events were to be sent, not when that was possible: waiting for a
         broker that is slow is part of the latency.
+
+    Raises NotHeld when more waits for the broker than fits a batch.
     """
     lanes: defaultdict[int, _Lane] = defaultdict(lambda: _Lane(producer))
     began = time.monotonic()
@@ -64,7 +70,7 @@ class _Lane:
             for events, _ in ticks:
                 for event in events:
                     if batch.append(timestamp=None, key=event.key, value=event.value) is None:
-                        raise ValueError(f"what waits for partition {partition} does not fit a batch: the broker is too slow for this rate")
+                        raise NotHeld(f"{len(ticks)} ticks wait for partition {partition}: the broker is too slow for this rate")
             offset = (await (await self.producer.send_batch(batch, EVENTS.name, partition=partition))).offset
             for events, due_s in ticks:
                 offset += len(events)
