@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pipeline.embedded.sentinel import Sentinel
 from tests.chaos.attack import Attack
 from tests.chaos.faults import Fault, as_json
 from tests.chaos.oracle import Report, Where, judge
@@ -165,21 +166,25 @@ async def _many(arguments: argparse.Namespace) -> int:
     passed_on += ["--plant", arguments.plant] if arguments.plant else []
     passed_on += ["--keep"] if arguments.keep else []
 
+    sentinel = Sentinel()
+
     async def one(seed: int) -> int:
         async with turns:
-            return await _run_seed(seed, passed_on, prefix=f"{seed:3} | " if arguments.jobs > 1 else "")
+            return await _run_seed(seed, passed_on, sentinel, prefix=f"{seed:3} | " if arguments.jobs > 1 else "")
 
     codes = await asyncio.gather(*(one(seed) for seed in seeds))
     red = [seed for seed, code in zip(seeds, codes, strict=True) if code]
+    await asyncio.to_thread(sentinel.close)
     say(f"{len(seeds) - len(red)} of {len(seeds)} seeds green" + (f", red: {', '.join(map(str, red))}" if red else ""))
     return 1 if red else 0
 
 
-async def _run_seed(seed: int, passed_on: list[str], prefix: str) -> int:
+async def _run_seed(seed: int, passed_on: list[str], sentinel: Sentinel, prefix: str) -> int:
     say(f"seed {seed}")
     command = [sys.executable, "-m", "tests.chaos.run", "--seed", str(seed), *passed_on]
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, start_new_session=True)
     assert process.stdout is not None
+    sentinel.watch(process.pid)
     try:
         async for line in process.stdout:
             say(prefix + line.decode().rstrip())
@@ -187,6 +192,7 @@ async def _run_seed(seed: int, passed_on: list[str], prefix: str) -> int:
     finally:
         with suppress(ProcessLookupError):
             process.terminate()
+        sentinel.forget(process.pid)
 
 
 def _seeds(text: str) -> list[int]:

@@ -75,8 +75,8 @@ class _Plan:
         self._gateway(1.0)
         self._kill_at(2.0, self._other(sleeper), Point("after", "events_raw"))
         self._add(7.0, Kind.HANG, seconds=HANG_S[0])
-        self._kill_at(13.5, self._any(), self._next_boundary())
-        self._add(16.5, Kind.TERMINATE, self._any())
+        self._kill_at(12.5, self._any(), self._next_boundary())
+        self._add(14.5, Kind.TERMINATE, self._any())
 
     def _zombie(self) -> float:
         """One worker sleeps past its session with a commit or an effect in hand; meanwhile others die, and the gateway."""
@@ -95,7 +95,7 @@ class _Plan:
         self._add(hang_at_s, Kind.HANG, seconds=hang_s)
         self._add(self.chance.uniform(2.0, 12.0), Kind.TERMINATE, self._any())
         self._kill_at(hang_at_s + hang_s + 0.5, self._any(), self._next_boundary())
-        return STORM_S + 1.0
+        return max(STORM_S, hang_at_s + hang_s + 3.0)
 
     def _broker(self) -> float:
         down_s = self.chance.uniform(*BROKER_S)

@@ -8,7 +8,7 @@ from tests.chaos.run import Options, attacked
 from tests.chaos.schedule import schedule
 
 SEED = 4
-SECONDS = 20.0
+SECONDS = 18.0
 
 
 @pytest.mark.timeout(240)
