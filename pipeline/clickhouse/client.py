@@ -46,8 +46,9 @@ class Client:
         # A pool of its own: the shared one goes through HTTP_PROXY, even to the loopback.
         self._pool = httputil.get_pool_manager(maxsize=_THREADS)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="clickhouse")
-        # It warns of every failed attempt; what failed is in the error that is raised here.
-        logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
+        # They warn of every failed attempt; what failed is in the error that is raised here.
+        for noisy in ("clickhouse_connect", "urllib3"):
+            logging.getLogger(noisy).setLevel(logging.ERROR)
 
     async def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Rows by column name; times are aware datetimes. For answers that fit in memory many times over.
