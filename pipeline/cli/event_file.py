@@ -31,7 +31,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class EventFile:
-    """What is known of a file before it is sent. `span_ms` is the first and last `occurred_at`, None when no line has one."""
+    """What is known of a file before it is sent.
+
+    `lines` leaves out blank ones; `span_ms` is the first and last `occurred_at`, None when no line has one.
+    """
 
     path: Path
     digest: bytes
@@ -48,7 +51,7 @@ def survey(path: Path, *, with_span: bool) -> EventFile:
         with path.open("rb") as file:
             for line in file:
                 digest.update(line)
-                lines += 1
+                lines += not line.isspace()
                 if with_span and (occurred_ms := _occurred_ms(_document(line))) is not None:
                     first = occurred_ms if first is None else min(first, occurred_ms)
                     last = occurred_ms if last is None else max(last, occurred_ms)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import aiohttp
@@ -23,8 +24,8 @@ BATCH_EVENTS: Final = 500
 BATCH_BYTES: Final = 512 << 10
 #: A replay by event time sends what is due at least this often.
 PACE_S: Final = 0.1
-#: So long a stack that does not answer is waited for.
-GIVE_UP_S: Final = 120.0
+#: So long a stack that answers nobody is waited for; a restart, or a disk that somebody makes room on, takes less.
+PATIENCE_S: Final = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,45 +39,73 @@ class Rejection:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a file."""
+    """What has become of the lines so far; of those that are in neither some may have arrived all the same."""
 
     accepted: int = 0
     rejected: list[Rejection] = field(default_factory=list)
+
+    @property
+    def answered(self) -> int:
+        return self.accepted + len(self.rejected)
 
 
 #: Sends a batch of lines of one partition and returns those refused. Raises RetryAfter when the batch must be sent again.
 Sink = Callable[[Sequence[Line]], Awaitable[list[Rejection]]]
 
 
+class Patience:
+    """What all lanes share of waiting for a stack that does not answer: it begins anew with every answer to any of them."""
+
+    def __init__(self, clock: Clock, patience_s: float = PATIENCE_S, tell: Callable[[str | None, float], None] = lambda reason, s: None):
+        """`tell` is told why nothing goes on and for how many seconds, at each attempt that fails; None when it goes on again."""
+        self._clock, self._patience_s, self._tell = clock, patience_s, tell
+        self._since: float | None = None
+
+    def failed(self, reason: str) -> None:
+        """Note an attempt without an answer. Raises Stop when it has been so for too long."""
+        now = self._clock.monotonic()
+        if self._since is None:
+            self._since = now
+        if now - self._since > self._patience_s:
+            raise Stop(f"gave up after {self._patience_s:.0f} s: {reason}")
+        self._tell(reason, now - self._since)
+
+    def answered(self) -> None:
+        """Note an answer."""
+        if self._since is not None:
+            self._tell(None, self._clock.monotonic() - self._since)
+            self._since = None
+
+
 async def publish(
-    lines: Iterable[Line], sink: Sink, clock: Clock, on_sent: Callable[[int], None], due_s: Callable[[Line], float] | None = None
-) -> Outcome:
+    lines: Iterable[Line],
+    sink: Sink,
+    clock: Clock,
+    outcome: Outcome,
+    *,
+    on_sent: Callable[[int], None] = lambda answered: None,
+    due_s: Callable[[Line], float] | None = None,
+    patience: Patience | None = None,
+) -> None:
     """Send all lines and wait for the answers.
 
     Args:
         lines: in file order.
         sink: where they go.
-        clock: for pace and patience.
+        clock: for the pace.
+        outcome: filled as answers come, so that it is right whatever ends this: Stop, or a person who has waited long enough.
         on_sent: told how many lines have just been answered for.
         due_s: when a line may leave, in seconds after the start; None: as fast as the sink takes them.
+        patience: for a sink that does not answer.
     """
-    outcome = Outcome()
+    lane = partial(_Lane, sink, on_sent, outcome, patience or Patience(clock))
     try:
-        await _run_lanes(lines, outcome, sink, clock, on_sent, due_s)
+        await _run_lanes(lines, [lane() for _ in range(EVENT_PARTITIONS)], clock, due_s)
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None  # the lanes fail alike, and people get one line
-    return outcome
 
 
-async def _run_lanes(
-    lines: Iterable[Line],
-    outcome: Outcome,
-    sink: Sink,
-    clock: Clock,
-    on_sent: Callable[[int], None],
-    due_s: Callable[[Line], float] | None,
-) -> None:
-    lanes = [_Lane(sink, clock, on_sent, outcome) for _ in range(EVENT_PARTITIONS)]
+async def _run_lanes(lines: Iterable[Line], lanes: Sequence[_Lane], clock: Clock, due_s: Callable[[Line], float] | None) -> None:
     async with asyncio.TaskGroup() as group:
         for lane in lanes:
             group.create_task(lane.run())
@@ -92,8 +121,8 @@ async def _run_lanes(
 
 
 class _Lane:
-    def __init__(self, sink: Sink, clock: Clock, on_sent: Callable[[int], None], outcome: Outcome) -> None:
-        self._sink, self._clock, self._on_sent, self._outcome = sink, clock, on_sent, outcome
+    def __init__(self, sink: Sink, on_sent: Callable[[int], None], outcome: Outcome, patience: Patience) -> None:
+        self._sink, self._on_sent, self._outcome, self._patience = sink, on_sent, outcome, patience
         self._pending: list[Line] = []
         self._pending_bytes = 0
         self._batches: asyncio.Queue[list[Line]] = asyncio.Queue(maxsize=4)
@@ -122,14 +151,15 @@ class _Lane:
 
     async def _patiently(self, batch: Sequence[Line]) -> list[Rejection]:
         """The same ids again are the same events, so a batch whose answer was lost is simply sent again."""
-        began = self._clock.monotonic()
         while True:
             try:
-                return await self._sink(batch)
+                rejected = await self._sink(batch)
             except RetryAfter as busy:
-                if self._clock.monotonic() - began > GIVE_UP_S:
-                    raise Stop(f"gave up after {GIVE_UP_S:.0f} s: {busy}; publish the file again, what was accepted counts once") from busy
+                self._patience.failed(str(busy))
                 await asyncio.sleep(busy.seconds)
+            else:
+                self._patience.answered()
+                return rejected
 
 
 def gateway_sink(session: aiohttp.ClientSession, gateway_url: str, write_key: str | None) -> Sink:
@@ -144,7 +174,7 @@ def gateway_sink(session: aiohttp.ClientSession, gateway_url: str, write_key: st
         body = b"[" + b",".join(line.value for line in readable) + b"]"
         try:
             async with session.post(f"{gateway_url}/v1/events", data=body, headers=headers) as response:
-                answer = orjson.loads(await response.read())
+                answer = _document(await response.read())
                 if response.status != 202:
                     raise _refusal(response, answer)
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -172,11 +202,26 @@ def kafka_sink(producer: AIOKafkaProducer) -> Sink:
     return send
 
 
+#: What passes: too much at once, and a gateway, or what stands before it, that has no way to Kafka at this moment.
+_PASSING_STATUS: Final = frozenset({429, 502, 503, 504})
+
+
 def _refusal(response: aiohttp.ClientResponse, answer: dict[str, Any]) -> Exception:
-    text = f"the gateway answers {response.status} {answer.get('error')}: {answer.get('message')}"
-    if response.status in (429, 503):
-        return RetryAfter(text, float(response.headers.get("Retry-After", 1)))
+    said = f"{answer['error']}: {answer.get('message')}" if "error" in answer else response.reason
+    text = f"the gateway at {response.url.origin()} answers {response.status} {said}"
+    if response.status in _PASSING_STATUS:
+        wanted = response.headers.get("Retry-After", "")
+        return RetryAfter(text, float(wanted) if wanted.isdecimal() else 1.0)
     return Stop(text)
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    """The JSON object of an answer; empty when it is none, since what stands before a gateway answers as it likes."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def _local_rejection(line: Line) -> Rejection:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from pipeline.cli.event_file import Line
-from pipeline.cli.publishing import BATCH_EVENTS, GIVE_UP_S, Rejection, publish
+from pipeline.cli.publishing import BATCH_EVENTS, Outcome, Patience, Rejection, publish
 from pipeline.runtime.errors import RetryAfter, Stop
 
 
@@ -37,7 +37,8 @@ async def test_every_lane_keeps_the_order_of_the_file() -> None:
         received.extend(batch)
         return []
 
-    outcome = await publish(lines(20_000), sink, Clock(), sent.append)
+    outcome = Outcome()
+    await publish(lines(20_000), sink, Clock(), outcome, on_sent=sent.append)
     assert outcome.accepted == sum(sent) == 20_000
     for partition in range(12):
         assert [line.number for line in received if line.partition == partition] == list(range(partition, 20_000, 12))
@@ -54,16 +55,42 @@ async def test_a_batch_is_sent_again_until_it_is_answered() -> None:
         return [Rejection(batch[0].number, batch[0].event_id, ())]
 
     one_lane = [Line(number, b"{}", f"id-{number}", 0, None) for number in range(BATCH_EVENTS + 1)]
-    outcome = await publish(one_lane, sink, Clock(), lambda _: None)
+    outcome = Outcome()
+    await publish(one_lane, sink, Clock(), outcome)
     assert seen[0] == seen[1] == seen[2] != seen[3]
     assert (outcome.accepted, [rejection.line for rejection in outcome.rejected]) == (BATCH_EVENTS - 1, [0, BATCH_EVENTS])
 
 
 async def test_patience_ends_with_a_line() -> None:
-    """A stack that stays away ends the command, and the line says that publishing again is safe."""
+    """A stack that answers nobody for too long ends it, and the line says why; what was answered before is known."""
+    answered = 0
 
     async def sink(batch: Sequence[Line]) -> list[Rejection]:
-        raise RetryAfter("away", seconds=0.0)
+        nonlocal answered
+        answered += 1
+        if answered > 1:
+            raise RetryAfter("it is away", seconds=0.0)
+        return []
 
-    with pytest.raises(Stop, match="publish the file again"):
-        await publish(lines(1), sink, Clock(step_s=GIVE_UP_S), lambda _: None)
+    clock, outcome = Clock(step_s=60.0), Outcome()
+    one_lane = [Line(number, b"{}", f"id-{number}", 0, None) for number in range(2 * BATCH_EVENTS)]
+    with pytest.raises(Stop, match=r"gave up after 300 s: it is away"):
+        await publish(one_lane, sink, clock, outcome, patience=Patience(clock, 300.0))
+    assert (outcome.accepted, outcome.answered) == (BATCH_EVENTS, BATCH_EVENTS)
+
+
+def test_patience_begins_anew_with_every_answer() -> None:
+    """As long as anything goes on the stack is there; a person is told of each failed attempt, and once that it goes on."""
+    told: list[tuple[str | None, float]] = []
+    clock = Clock()
+    patience = Patience(clock, 10.0, lambda reason, seconds: told.append((reason, seconds)))
+    for clock.now in (0.0, 9.0):
+        patience.failed("away")
+    patience.answered()
+    patience.answered()
+    for clock.now in (11.0, 20.0):
+        patience.failed("busy")
+    assert told == [("away", 0.0), ("away", 9.0), (None, 9.0), ("busy", 0.0), ("busy", 9.0)]
+    clock.now = 21.5
+    with pytest.raises(Stop, match="busy"):
+        patience.failed("busy")
