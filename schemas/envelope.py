@@ -32,15 +32,18 @@ OccurredAt = Annotated[AwareDatetime, Strict(), Field(ge=FIRST_INSTANT, lt=END_O
 MAX_FLAGS: Final = 64
 
 
-def _at_most_64(flags: Any) -> Any:
-    """Too many are refused before they are looked at: every bad one of 100,000 would have an error of its own."""
-    if isinstance(flags, dict) and len(flags) > MAX_FLAGS:
-        raise PydanticCustomError("too_long", "At most {most} flags are taken, not {count}", {"most": MAX_FLAGS, "count": len(flags)})
+def _few_texts(flags: Any) -> Any:
+    """Refused as a whole before each is looked at: every bad one of 100,000 would have an error of its own."""
+    if isinstance(flags, dict):
+        if len(flags) > MAX_FLAGS:
+            raise PydanticCustomError("too_long", "At most {most} flags are taken, not {count}", {"most": MAX_FLAGS, "count": len(flags)})
+        if not all(isinstance(variant, str) for variant in flags.values()):
+            raise PydanticCustomError("string_type", "Every flag's variant should be a valid string")
     return flags
 
 
 Flags = Annotated[
-    dict[Name, Annotated[str, Strict(), StringConstraints(max_length=200)]], Field(max_length=MAX_FLAGS), BeforeValidator(_at_most_64)
+    dict[Name, Annotated[str, Strict(), StringConstraints(max_length=200)]], Field(max_length=MAX_FLAGS), BeforeValidator(_few_texts)
 ]
 
 #: Longest duration that is believed: one hour.

@@ -6,6 +6,7 @@ one of them looked at on its own: then each gets its event or the reason why it 
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 from collections.abc import Sequence
@@ -185,7 +186,7 @@ def decode_one(value: bytes) -> tuple[AnyEvent, bytes, str] | BadEvent:
     try:
         if renamed:
             _canonical(canonical.get("properties"))  # which writes what is too large as null, below too
-        event = _ONE.validate_json(orjson.dumps(canonical) if renamed else value)
+        event = _ONE.validate_json(_written(canonical) if renamed else value)
         properties = _canonical(event["properties"])
     except ValidationError as error:
         return _bad(canonical, *_explain(error))
@@ -195,6 +196,13 @@ def decode_one(value: bytes) -> tuple[AnyEvent, bytes, str] | BadEvent:
     if (path := _control_character(event)) is not None:
         return _bad(canonical, "control_character", (FieldError(path, "a string has a control character"),))
     return event, properties, str(sent_as) if renamed and sent_as != event["event_type"] else ""
+
+
+def _written(document: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(document)
+    except TypeError:  # a field that nobody reads may hold an integer of any size
+        return json.dumps(document).encode()
 
 
 def _document(value: bytes) -> dict[str, Any] | BadEvent:

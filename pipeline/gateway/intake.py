@@ -76,6 +76,8 @@ def _documents(body: bytes, ndjson: bool) -> Sequence[Any]:
         raise Reject("empty_body", "the body is empty; send one event, an array of events, or one event a line")
     if body.count(b"{") + body.count(b"[") > limits.MAX_CONTAINERS or body.count(b"\n") > limits.MAX_CONTAINERS:
         raise Reject("too_many_values", f"a request has at most {limits.MAX_CONTAINERS} objects and arrays, and as many lines")
+    if body.count(b",") > limits.MAX_COMMAS:
+        raise Reject("too_many_values", f"a request has at most {limits.MAX_COMMAS} commas; send the events in several requests")
     if ndjson:
         return _lines(body)
     try:

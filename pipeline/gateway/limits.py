@@ -22,6 +22,8 @@ MAX_EVENT_BYTES: Final = (1 << 20) - (4 << 10)
 MAX_DEPTH: Final = 32
 #: Opening brackets in a body: an empty object of two bytes costs 64 once it is parsed.
 MAX_CONTAINERS: Final = 64 * MAX_EVENTS
+#: Commas in a body, those within texts too: a name and a number of 10 bytes cost 100 once they are parsed.
+MAX_COMMAS: Final = 200 * MAX_EVENTS
 
 BODY_TIMEOUT_S: Final = 15.0
 MAX_READING_BYTES: Final = 32 << 20

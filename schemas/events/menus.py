@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, NotRequired
 
-from pydantic import Field, Strict, with_config
+from pydantic import FailFast, Field, Strict, with_config
 from typing_extensions import TypedDict
 
 from schemas.envelope import CLOSED, OPEN, DurationMs, Envelope, Identifier, Name
@@ -18,7 +18,7 @@ class MenuGeneratedProperties(TypedDict):
     """
 
     recipe_count: Annotated[int, Strict(), Field(ge=0, le=10_000)]
-    restrictions: Annotated[list[Name], Field(max_length=100)]
+    restrictions: Annotated[list[Name], FailFast(), Field(max_length=100)]
     generation_time_ms: DurationMs
     outcome: Literal["full", "degraded", "failed"]
     provider: NotRequired[Name | None]

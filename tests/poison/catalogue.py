@@ -145,7 +145,7 @@ def _large(service: str) -> list[Poison]:
     values = [_json(service, properties=properties | more) for more in accepted]
     flags = {f"{number:x}": 1 for number in range(80_000)}
     lists = _with(service, b"[" + b",".join([b"[]"] * 200_000) + b"]")
-    restrictions = properties | {"restrictions": [1] * 300_000}
+    restrictions = properties | {"restrictions": [1] * 180_000}
     return [
         Poison("user_id of 1 MB", _json(service, user_id="u" * 1_000_000), "invalid_field", REJECTED),
         Poison("event_type of 1 MB", _json(service, event_type="e" * 1_000_000), "unknown_event_type", REJECTED),
@@ -154,7 +154,7 @@ def _large(service: str) -> list[Poison]:
         Poison("50,000 properties", values[2], "", REJECTED, is_event_over_http=True),
         Poison("80,000 fields", _json(service, **{f"{n:x}": 1 for n in range(80_000)}), "", REJECTED, is_event_over_http=True),
         Poison("80,000 bad flags", _json(service, flags=flags), "invalid_field", REJECTED),
-        Poison("300,000 bad restrictions", _json(service, properties=restrictions), "invalid_field", REJECTED),
+        Poison("180,000 bad restrictions", _json(service, properties=restrictions), "invalid_field", REJECTED),
         Poison("200,000 empty lists", lists, "", TOO_MANY, TOO_MANY),
         Poison("120,000 times false", _with(service, json.dumps([False] * 120_000).encode()), "", REJECTED, is_event_over_http=True),
     ]

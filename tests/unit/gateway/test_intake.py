@@ -154,6 +154,7 @@ def test_a_byte_order_mark_is_not_content() -> None:
         (b'[{"x":"\\ud800"}]', "invalid_json"),
         (b'[{"a":' + b"[" * 500 + b"]" * 500 + b"}]", "invalid_json"),
         (b"[" * 1_000_000, "too_many_values"),
+        (b"{" + b",".join(b'"%x":1' % key for key in range(limits.MAX_COMMAS + 2)) + b"}", "too_many_values"),
         (b"{}\n" * 1_001, "too_many_events"),
         (b"[" + b"{}," * 1_000 + b"{}]", "too_many_events"),
         (b"\n" * 100_000 + b"{}" + b"\n" * 100_000 + b"{}", "too_many_values"),
