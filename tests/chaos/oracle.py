@@ -40,6 +40,7 @@ def judge_world(sent: Sent, world: World, traces: Traces, killed: Collection[int
     reading = read_log(sent, world.log)
     differences = [
         *(f"L0 not at rest in time: {line}" for line in world.unquiet),
+        *_unanswered(sent),
         *nothing_lost(sent, world, reading),
         *nothing_twice(world),
         *nothing_invented(sent, world, reading),
@@ -49,6 +50,12 @@ def judge_world(sent: Sent, world: World, traces: Traces, killed: Collection[int
         *(incidents_told(sent.incident, world) if world.with_alerts else ()),
     ]
     return Report(tuple(differences), _counters(sent, world, reading) | trace_counters(traces, killed, len(world.stored)))
+
+
+def _unanswered(sent: Sent) -> list[str]:
+    """Copies may be unknown while something is away; that nobody takes them once all is back is a fault of its own."""
+    ways = Counter(copy.how for copy in sent.copies if copy.outcome == "unknown")
+    return [f"L0 {count} copies by {how} were never answered, though they were sent again and again" for how, count in sorted(ways.items())]
 
 
 def _counters(sent: Sent, world: World, reading: Reading) -> dict[str, int]:

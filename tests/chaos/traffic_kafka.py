@@ -82,10 +82,12 @@ class KafkaLane:
 
 
 async def _close(producer: AIOKafkaProducer) -> None:
-    """Stop a producer that perhaps never can flush: an idempotent batch is retried for ever."""
+    """Stop a producer that perhaps never can flush: an idempotent batch is retried for ever, and `stop` would wait for it."""
     with suppress(KafkaError):
         try:
-            await asyncio.wait_for(producer.stop(), _STOP_S)
+            await asyncio.wait_for(producer.flush(), _STOP_S)
+            await producer.stop()
         except TimeoutError:
             await producer._sender.close()
             await producer.client.close()
+            producer._closed = True
