@@ -140,9 +140,9 @@ full = asyncio.Event()
 
 @app.agent(topic)
 async def count(stream: Any) -> None:
-    async for record in stream.events():
-        event = validate(record.value)
-        message = record.message
+    async for value in stream:
+        event = validate(value)
+        message = stream.current_event.message
         occurred_s = event["occurred_at"].timestamp()
         event_type, source, trace = event["event_type"], event["source"], event.get("trace")
         panes[(event_type, int(occurred_s) // 10)] += 1
