@@ -83,8 +83,9 @@ def create_app(settings: Settings) -> ShellApp:
     health = HealthServer(
         settings.health.host, settings.health.port, waiting_for=lambda: waiting_for() or source.not_ready(), beacon=app.beacon
     )
+    repair = Repair(lambda: {tp.partition for tp in source.owned()}, settings, outlet, clock, beacon=app.beacon)
     # Stopped in reverse: the sources drain while what finishes their chunks still runs.
-    for service in (health, outlet, writer, flusher, Repair(source, settings, outlet, clock), *archives, source):
+    for service in (health, outlet, writer, flusher, repair, *archives, source):
         app.service(service)
     return app
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final
 
 import structlog
 from mode import Service
@@ -24,7 +24,6 @@ from pipeline.clickhouse.repair_check import differing_hours
 from pipeline.clickhouse.repair_marks import STALE_AT_ONCE, load_all_progress, load_audited, load_stale
 from pipeline.clickhouse.state import Progress
 from pipeline.clickhouse.tables import HOUR_AUDITS, STALE_HOURS
-from pipeline.runtime.chunk_source import ChunkSource
 from pipeline.runtime.clock import Clock
 from pipeline.runtime.errors import RetryAfter
 from pipeline.runtime.settings import Settings
@@ -49,9 +48,10 @@ class Repair(Service):
     what is written is versioned by the offset it was read up to.
     """
 
-    def __init__(self, source: ChunkSource, settings: Settings, outlet: Outlet, clock: Clock) -> None:
-        super().__init__(beacon=source.beacon)
-        self._source, self._outlet, self._clock = source, outlet, clock
+    def __init__(self, owned: Callable[[], Collection[int]], settings: Settings, outlet: Outlet, clock: Clock, **service: Any) -> None:
+        """`owned` says of which partitions this worker takes care at the moment."""
+        super().__init__(**service)
+        self._owned, self._outlet, self._clock = owned, outlet, clock
         self._client = Client(settings.clickhouse, read_timeout_s=_READ_TIMEOUT_S)
         self._ends = TopicEnds(settings.kafka.bootstrap_servers)
         self._horizon = Horizon()
@@ -67,7 +67,7 @@ class Repair(Service):
         while not self.should_stop:
             await self.sleep(INTERVAL_S)
             try:
-                await self.once({tp.partition for tp in self._source.owned()})
+                await self.once(self._owned())
             except RetryAfter as away:
                 log.warning("repair waits", reason=str(away))
 
