@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import aiohttp
@@ -76,8 +76,11 @@ async def _ask_for_rows(session: aiohttp.ClientSession, url: str, sightings: Sig
 
 @asynccontextmanager
 async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """`work` beside the block; when it fails, so does the block."""
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(work)
+    """`work` beside the block; what made it fail is raised at the end of the block."""
+    task = asyncio.create_task(work)
+    try:
         yield
+    finally:
         task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
