@@ -18,14 +18,14 @@ EVENTS = "nutricoach.telemetry.events.v1"
 def nothing_lost(sent: Sent, world: World, reading: Reading) -> list[str]:
     """L1: what was acknowledged is in `events` or in `dead_letters`; what is valid was not refused."""
     found = [f"L1 {problem}" for problem in sent.problems]
-    stored = {row.event_id for row in world.events}
-    # Of the event itself: the dead letter of another content under its id is not where it went.
-    dead_ids = {row.event_id.lower() for row in world.dead_letters if row.place not in reading.dead}
+    # The dead letter of another content under an event's id is not where the event itself went.
+    dead = reading.dead
+    kept = {row.event_id for row in world.events} | {row.event_id.lower() for row in world.dead_letters if row.place not in dead}
     logged = set(reading.names.values())
     for item, copy in sent.acked():
         if item.what == "poison" and copy.how == "gateway":
             found.append(f"L1 the gateway accepted poison {item.name} ({item.why})")
-        elif item.what == "event" and item.name not in stored | dead_ids:
+        elif item.what == "event" and item.name not in kept:
             found.append(
                 f"L1 event {item.name}, acknowledged by {_by(copy)}, is neither in events nor in dead_letters{_where(item, reading)}"
             )
@@ -142,14 +142,14 @@ def _moves(sent: Sent, reading: Reading) -> list[str]:
 
 
 def _dead_letter_rows(world: World, reading: Reading) -> list[str]:
-    rows = Counter(row.place for row in world.dead_letters)
+    dead, rows = reading.dead, Counter(row.place for row in world.dead_letters)
     found = [
         f"L5 {_text(place)} ({reading.names[place]}) must be a dead letter and is {rows[place]} times in dead_letters"
-        for place in sorted(reading.dead)
+        for place in sorted(dead)
         if rows[place] != 1
     ]
     for row in world.dead_letters:
-        if row.place not in reading.dead:
+        if row.place not in dead:
             what = reading.names.get(row.place, "nothing known")
             found.append(f"L5 {_text(row.place)} ({what}) is in dead_letters and is none: {row.error_code}: {row.reason}")
         elif not row.reason or not row.error_code:
@@ -161,16 +161,16 @@ def _dead_letter_rows(world: World, reading: Reading) -> list[str]:
 
 def _dead_letter_records(world: World, reading: Reading) -> list[str]:
     """One logical record each: written again it names the same place and has the same bytes."""
-    found, seen = [], set[Place]()
+    found, seen, dead = [], set[Place](), reading.dead
     for record in world.dlq:
         place = (int(record.header("dlq.partition") or -1), int(record.header("dlq.offset") or -1))
-        original = reading.dead.get(place)
+        original = dead.get(place)
         if original is None or record.header("dlq.topic") != EVENTS:
             found.append(f"L5 dlq.v1 offset {record.offset} is about {_text(place)}, which is no dead letter")
         elif (record.key, record.value or b"") != (original.key, original.value or b""):
             found.append(f"L5 dlq.v1 offset {record.offset} has other bytes than {_text(place)}")
         seen.add(place)
-    missing = sorted(reading.dead.keys() - seen)
+    missing = sorted(dead.keys() - seen)
     return found + [f"L5 {_text(place)} ({reading.names[place]}) is not on dlq.v1" for place in missing]
 
 
