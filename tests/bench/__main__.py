@@ -27,11 +27,12 @@ def main(names: list[str]) -> None:
     """Run the sections; what one has measured is on disk before the next begins."""
     if unknown := [name for name in names if name not in SECTIONS]:
         raise SystemExit(f"no such section: {', '.join(unknown)}; there are {', '.join(SECTIONS)}")
+    event_count, rounds = _number("BENCH_EVENTS", 500_000), _number("BENCH_ROUNDS", 3)
     results: dict[str, Any] = _earlier() if names else {}
     results["machine"] = describe()
     _show("machine", [results["machine"]])
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, running_rig(Path(folder)) as rig:
-        bench = Bench(rig, int(os.environ.get("BENCH_EVENTS", "500000")), int(os.environ.get("BENCH_ROUNDS", "3")))
+        bench = Bench(rig, event_count, rounds)
         for name in names or SECTIONS:
             bench.say(name)
             conditions = Conditions()
@@ -42,6 +43,13 @@ def main(names: list[str]) -> None:
             _write(results)
         _show("conditions", [{"section": name} | row for name, row in results["conditions"].items()])
     print(f"\nwritten to {RESULTS.relative_to(ROOT)}")  # noqa: T201
+
+
+def _number(name: str, default: int) -> int:
+    text = os.environ.get(name, "")
+    if text and not (text.isdecimal() and int(text)):
+        raise SystemExit(f"{name} is a whole number from 1 on, not {text!r}")
+    return int(text or default)
 
 
 def _section(name: str) -> Section:

@@ -124,7 +124,7 @@ def _run(rig: Rig, contestant: Contestant, number: int, warm_up: Load, load: Loa
             wrong_panes(rig, reckoning) if contestant.stores_panes else _wrong_told(panes_file, reckoning)
         )
     except (TimeoutError, Died) as error:
-        return Run(contestant.who, number, count, 1, 0, 0, f"{error}")
+        return Run(contestant.who, number, count, 1, 0, 0, " ".join(str(error).split()))
     finally:
         measured.stop()
     return Run(contestant.who, number, count, wall_s, cpu_s, peak, wrong)

@@ -35,9 +35,9 @@ class Run:
             "round": self.round,
             "who": self.who,
             "events": self.events,
-            "events_per_s": round(self.events_per_s),
-            "cpu_us_per_event": round(self.cpu_us_per_event, 2),
-            "rss_mb": round(self.rss_mb),
+            "events_per_s": None if self.wrong else round(self.events_per_s),
+            "cpu_us_per_event": None if self.wrong else round(self.cpu_us_per_event, 2),
+            "rss_mb": None if self.wrong else round(self.rss_mb),
             "wrong": self.wrong,
         }
 

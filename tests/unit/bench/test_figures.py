@@ -12,7 +12,8 @@ def run(who: str, number: int, wall_s: float, cpu_s: float, wrong: str = "", rss
 def test_figures_of_a_run_are_per_event() -> None:
     """A million events in 20 s of which 8 s on the CPU."""
     one = run("ours", 1, 20, 8)
-    assert (one.events_per_s, one.cpu_us_per_event) == (50_000, 8.0)
+    assert (one.row()["events_per_s"], one.row()["cpu_us_per_event"]) == (50_000, 8.0)
+    assert run("ours", 1, 20, 8, wrong="it died").row()["events_per_s"] is None
 
 
 def test_a_ratio_is_taken_within_each_round() -> None:
