@@ -27,7 +27,7 @@ Say = Callable[[str], None]
 
 @dataclass
 class Attack:
-    """`killed` are the pids of workers that a SIGKILL ended; `stubborn` those that a SIGTERM did not."""
+    """`killed`: pids of workers that a SIGKILL ended; `stubborn`: those that a SIGTERM did not; `at_effects`: where orders were obeyed."""
 
     stack: Stack
     say: Say
@@ -78,6 +78,7 @@ class Attack:
                 assert fault.order is not None
                 worker.order(fault.order)
                 obeyed = await until(worker.frozen, _OBEYS_WITHIN_S)
+                self.at_effects.update([str(fault.order.point)] if obeyed else [])
                 return await self._freeze(worker, fault.seconds, "there" if obeyed else "did not come to it, stopped elsewhere")
             case _:
                 return await self._freeze(worker, fault.seconds, "stopped")
@@ -174,6 +175,7 @@ class Attack:
         pid = gateway.pid
         gateway.order(fault.order)
         if await gateway.ended(pid, _OBEYS_WITHIN_S):
+            self.at_effects[str(fault.order.point)] += 1
             return "killed there"
         gateway.send(signal.SIGKILL)
         return "did not come to it, killed elsewhere"

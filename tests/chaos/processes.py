@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ _LOOK_S: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """A process that ended without anybody having told it to."""
+    """A process that ended without anybody having told it to, or otherwise than it was told."""
 
     name: str
     pid: int
@@ -43,7 +44,7 @@ class Process:
 
     Attributes:
         ready: the address that answers when it is ready (`pipeline.embedded.readiness`).
-        exits: where those that nobody asked for are noted.
+        exits: where those that nobody asked for are noted; `_told` has the exit codes that were asked for, by pid.
     """
 
     name: str
@@ -57,7 +58,7 @@ class Process:
     pid: int = 0
     starts: int = 0
     _process: subprocess.Popen[bytes] | None = None
-    _told: set[int] = field(default_factory=set)
+    _told: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
 
     @property
     def log(self) -> Path:
@@ -89,14 +90,16 @@ class Process:
     def send(self, number: signal.Signals) -> None:
         """A signal, if it is still there to get one."""
         if self.alive() and self._process is not None:
-            if number in (signal.SIGKILL, signal.SIGTERM):
-                self._told.add(self.pid)
+            if number is signal.SIGTERM:
+                self._told[self.pid] |= {0, -signal.SIGTERM}  # it had not begun to listen to signals
+            elif number is signal.SIGKILL:
+                self._told[self.pid].add(-signal.SIGKILL)
             self._process.send_signal(number)
 
     def order(self, order: Order) -> None:
         """Let it obey `order` when it comes to the place."""
         if order.action == "kill":
-            self._told.add(self.pid)
+            self._told[self.pid].add(-signal.SIGKILL)
         written = self._order_file.with_suffix(".new")
         written.write_text(str(order), "utf-8")
         written.rename(self._order_file)
@@ -128,8 +131,8 @@ class Process:
         if self._process is None:
             return
         self.sentinel.forget(self.pid)
-        if self.pid not in self._told:
-            self.exits.append(Exit(self.name, self.pid, self._process.returncode, last_line(self.log)))
+        if (code := self._process.returncode) not in self._told[self.pid]:
+            self.exits.append(Exit(self.name, self.pid, code, last_line(self.log)))
 
     def stop(self, within_s: float = 15.0) -> None:
         """End it for good."""

@@ -20,7 +20,9 @@ from typing import Final
 from pipeline.embedded.sentinel import Sentinel
 from tests.chaos.attack import Attack
 from tests.chaos.faults import Fault, as_json
-from tests.chaos.oracle import Report, Where, judge
+from tests.chaos.oracle import Report, Where, judge_world
+from tests.chaos.oracle_read import read_world
+from tests.chaos.oracle_trace import read_traces
 from tests.chaos.plant import Plant
 from tests.chaos.schedule import schedule, workers_of
 from tests.chaos.sent import Sent
@@ -49,11 +51,12 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it; `differences` are the oracle's and the runner's own."""
+    """What came of it; `differences` are the oracle's and the runner's own, `at_effects` the places where an order was obeyed."""
 
     report: Report
     differences: tuple[str, ...]
     kills: int
+    at_effects: list[str]
     quiet_s: float
 
     @property
@@ -105,11 +108,14 @@ async def attacked(options: Options, folder: Path, faults: list[Fault]) -> Outco
             sent.dump(folder / "sent.ndjson")
         await all_ready(stack)
         began = time.monotonic()
-        report = await judge(sent, _where(stack, with_alerts=options.with_alerts), killed=attack.killed, deadline_s=_QUIET_WITHIN_S)
+        where = _where(stack, with_alerts=options.with_alerts)
+        world = await read_world(where, with_incident=sent.incident is not None, deadline_s=_QUIET_WITHIN_S)
         quiet_s = time.monotonic() - began
+        report = judge_world(sent, world, read_traces(folder / "traces"), attack.killed)
         (folder / "report.txt").write_text(str(report), "utf-8")
     ended_wrongly = [str(ended) for ended in stack.exits if not ended.line.startswith(_MAY_END)]
-    return Outcome(report, (*report.differences, *ended_wrongly, *attack.stubborn), len(attack.killed), quiet_s)
+    differences = (*report.differences, *ended_wrongly, *attack.stubborn)
+    return Outcome(report, differences, len(attack.killed), sorted(attack.at_effects), quiet_s)
 
 
 def _where(stack: Stack, *, with_alerts: bool) -> Where:
@@ -153,6 +159,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     outcome = run_one(options, faults, keep=lambda outcome: arguments.keep or not outcome.green)
     for difference in outcome.differences:
         say(difference)
+    say(f"died or froze {', '.join(outcome.at_effects)}")
     say(f"seed {seed}: {'green' if outcome.green else 'RED'}: {outcome}")
     return 0 if outcome.green else 1
 
