@@ -28,9 +28,9 @@ async def received(calls: EngineCalls, handles: RequestHandles, first: bytes) ->
     calls.engine.check_space()
     file = TemporaryFile(dir=calls.engine.path, buffering=0)  # noqa: SIM115  the caller closes it, when the engine has let go of it
     try:
-        await calls.spool(file.write, first)
+        await calls.spool(_write_all, file, first)
         async for piece in handles.query.body:
-            await calls.spool(file.write, piece)
+            await calls.spool(_write_all, file, piece)
     except OSError as error:
         file.close()
         raise EngineError.of(243, "NOT_ENOUGH_SPACE", f"the body cannot be kept ({error.strerror})") from error
@@ -38,6 +38,13 @@ async def received(calls: EngineCalls, handles: RequestHandles, first: bytes) ->
         file.close()
         raise
     return file
+
+
+def _write_all(file: BinaryIO, piece: bytes) -> None:
+    """A disk that is about to be full takes a part of a write and says so only by its length; the next write then fails."""
+    left = memoryview(piece)
+    while left:
+        left = left[file.write(left) :]
 
 
 def insert_rows(request: EngineRequest, handles: RequestHandles, statement: Statement, rows: BinaryIO) -> Answer:
