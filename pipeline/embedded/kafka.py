@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import uuid
@@ -17,6 +18,7 @@ from pipeline.embedded.kafka_jars import class_path
 from pipeline.embedded.ports import HOST, free_port
 from pipeline.runtime.errors import ConfigurationError, Stop, TelemetryError
 
+MIN_FREE_BYTES = 64 << 20
 _JVM = (
     "-Xms128m",
     "-Xmx512m",
@@ -67,11 +69,18 @@ def properties_text(properties: dict[str, str]) -> str:
 def prepare(data_dir: Path, port: int, java: Java, jars: str) -> list[str]:
     """Write the settings, format the storage if it is new, and return the command that runs the broker in the foreground.
 
-    Raises Stop with the tool's last line when the storage cannot be formatted.
+    Raises Stop with one line when the disk is full or cannot be written, with the tool's last line when the storage cannot be formatted.
     """
     log_dir, config = data_dir / "log", data_dir / "server.properties"
-    log_dir.mkdir(parents=True, exist_ok=True)
-    config.write_text(properties_text(server_properties(log_dir, port, free_port())), "utf-8")
+    try:
+        log_dir.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(log_dir).free < MIN_FREE_BYTES:
+            raise Stop(
+                f"less than {MIN_FREE_BYTES >> 20} MiB are free on the disk of {data_dir}, where Kafka keeps its log: free some space"
+            )
+        config.write_text(properties_text(server_properties(log_dir, port, free_port())), "utf-8")
+    except OSError as error:
+        raise Stop(f"Kafka's log in {data_dir} cannot be written: {error.strerror}; free some space, or name another place") from error
     if not (log_dir / "meta.properties").exists():
         _format(config, java, jars)
     return [str(java.executable), *_JVM, "-cp", jars, "kafka.Kafka", str(config)]

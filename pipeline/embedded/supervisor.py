@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterable
@@ -26,6 +27,7 @@ _STEP_WITHIN_S = 60.0
 _PROBE_INTERVAL_S = 0.1
 _GIVE_UP_AFTER_ENDS = 3
 _REWRITE_AFTER_S = 5.0
+_NEARLY_FULL_BYTES = 64 << 20
 
 Report = Callable[[str], None]
 """Takes one line for the person who waits."""
@@ -72,7 +74,15 @@ class Supervisor:
     def ended(self, role: RoleProcess) -> None:
         if self._phase is Phase.RUNNING:
             again = f"restarted in {backoff_s(role.ends_in_a_row):.0f} s"
-            self._report(f"{role.spec.name} {_how(role.exit_code)}, {again}; its last line: {role.last_words() or '(none)'}")
+            said = f"its last line: {role.last_words() or '(none)'}"
+            self._report(f"{role.spec.name} {_how(role.exit_code)}, {again}; {said}{self._full_disk()}")
+
+    def _full_disk(self) -> str:
+        """What to do when that is why a process ended: a broker says it in a stack of Java's, if it can say anything."""
+        free_bytes = shutil.disk_usage(self._data_dir).free
+        if free_bytes >= _NEARLY_FULL_BYTES:
+            return ""
+        return f"; {free_bytes >> 20} MiB are free on the disk of {self._data_dir}: free some, and it goes on by itself"
 
     async def _work(self, ready: Callable[[], None]) -> None:
         self._write_state()

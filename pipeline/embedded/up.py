@@ -164,7 +164,7 @@ def _full_disk_is_a_line(data_dir: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
             raise
         what = os.strerror(error.errno)
         raise Stop(f"{data_dir} cannot be written: {what}; free some space, or name another place with --data-dir") from None
