@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import resource
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
+from pipeline.gateway import limits
 from pipeline.gateway.access import Cors, WriteKeys, check_exposure
 from pipeline.gateway.connections import Connections
 from pipeline.gateway.events import PATH, EventsApi, refusal
@@ -49,7 +51,16 @@ def main(settings: Settings) -> None:
     check_exposure(settings.gateway)
     configure_logs("gateway", [key.get_secret_value() for key in settings.gateway.write_keys])
     logging.getLogger("aiohttp.server").addFilter(_not_the_clients_fault)
+    _open_files_for(2 * limits.MAX_CONNECTIONS)
     asyncio.run(_serve(settings))
+
+
+def _open_files_for(connections: int) -> None:
+    """As far as this process may: out of files, it could not even accept the connection it would close."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections if hard == resource.RLIM_INFINITY else min(connections, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _not_the_clients_fault(record: logging.LogRecord) -> bool:

@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import PayloadEncodingError
 from backports.zstd import DecompressionParameter, ZstdDecompressor, ZstdError
 
 from pipeline.gateway import limits
-from pipeline.gateway.limits import Reading
+from pipeline.gateway.admission import Reading
 from pipeline.runtime.errors import Reject
 
 _JSON_TYPES: Final = frozenset({"", "application/json", "text/plain", "text/json"})
@@ -58,7 +58,7 @@ async def read_body(stream: Stream, declared_bytes: int | None, encoding: str, r
         raise _too_large(limit)
     parts = []
     try:
-        async with asyncio.timeout(limits.BODY_TIMEOUT_S):
+        async with asyncio.timeout(limits.BODY_TIMEOUT_S) as reading.deadline:
             while part := await stream.readany():
                 reading.add(len(part))
                 if reading.size > limit:
@@ -67,7 +67,7 @@ async def read_body(stream: Stream, declared_bytes: int | None, encoding: str, r
     except (ConnectionError, ClientError, PayloadEncodingError) as error:
         raise Reject("broken_body", f"the body ends before its end ({type(error).__name__})") from None
     except TimeoutError:
-        raise Reject("body_timeout", f"the body did not arrive within {limits.BODY_TIMEOUT_S:.0f} s") from None
+        raise Reject("body_timeout", f"the body did not arrive within {limits.BODY_TIMEOUT_S:.0f} s, or others needed the room") from None
     return b"".join(parts)
 
 

@@ -12,9 +12,10 @@ from aiohttp import web
 
 from pipeline.gateway import metrics
 from pipeline.gateway.access import Cors, WriteKeys
+from pipeline.gateway.admission import BodyAdmission
 from pipeline.gateway.body import decompress, encoding_of, is_ndjson, read_body
 from pipeline.gateway.intake import Intake, read_events
-from pipeline.gateway.limits import BodyAdmission, RateLimit
+from pipeline.gateway.limits import RateLimit
 from pipeline.gateway.publish import Publisher
 from pipeline.runtime.clock import Clock, NewId
 from pipeline.runtime.errors import Reject, RetryAfter
@@ -42,7 +43,7 @@ class EventsApi:
 
     def __init__(self, *, keys: WriteKeys, cors: Cors, publisher: Publisher, clock: Clock, new_id: NewId) -> None:
         self._keys, self._cors, self._publisher, self._clock, self._new_id = keys, cors, publisher, clock, new_id
-        self._bodies = BodyAdmission()
+        self._bodies = BodyAdmission(clock)
         self._rate = RateLimit()
 
     async def options(self, request: web.Request) -> web.Response:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,6 +27,13 @@ MAX_COMMAS: Final = 200 * MAX_EVENTS
 BODY_TIMEOUT_S: Final = 15.0
 MAX_READING_BYTES: Final = 32 << 20
 MAX_READING_REQUESTS: Final = 1_000
+#: A body that takes longer than this is given up when there is no room for others.
+SLOW_BODY_S: Final = 0.25
+
+#: Beyond this, connections without a request are closed, those first that have been so for longest; one costs about 10 KiB.
+MAX_CONNECTIONS: Final = 3_000
+#: A client that does not read its answer for so long has gone.
+ANSWER_TIMEOUT_S: Final = 10.0
 
 MAX_UNACKED_BYTES: Final = 32 << 20
 #: What a record costs beside its key and value while it waits.
@@ -51,38 +57,6 @@ class Budget:
 
     def give_back(self, size: int) -> None:
         self.used -= size
-
-
-class BodyAdmission:
-    """Bounds the bodies that are being read: their bytes, and how many there are."""
-
-    def __init__(self) -> None:
-        self._bytes = Budget(MAX_READING_BYTES, "being received")
-        self._requests = Budget(MAX_READING_REQUESTS, "being received")
-
-    @contextmanager
-    def reading(self) -> Iterator[Reading]:
-        """One body. Raises RetryAfter when too many are being read."""
-        self._requests.take(1)
-        reading = Reading(self._bytes)
-        try:
-            yield reading
-        finally:
-            self._requests.give_back(1)
-            self._bytes.give_back(reading.size)
-
-
-@dataclass(slots=True)
-class Reading:
-    """The bytes of one body so far."""
-
-    budget: Budget
-    size: int = 0
-
-    def add(self, size: int) -> None:
-        """Raises RetryAfter when all bodies together are too large."""
-        self.budget.take(size)
-        self.size += size
 
 
 @dataclass(slots=True)

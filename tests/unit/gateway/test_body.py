@@ -10,8 +10,9 @@ from backports.zstd import CompressionParameter, ZstdCompressor
 from backports.zstd import compress as zstd_compress
 
 from pipeline.gateway import limits
+from pipeline.gateway.admission import BodyAdmission
 from pipeline.gateway.body import decompress, encoding_of, is_ndjson, read_body
-from pipeline.gateway.limits import BodyAdmission
+from pipeline.runtime.clock import SystemClock
 from pipeline.runtime.errors import Reject
 
 JSON = b'[{"event_type":"menu_generated"}]'
@@ -155,7 +156,7 @@ class Parts:
 
 
 async def _read(stream: Parts, declared: int | None = None, encoding: str = "") -> bytes:
-    with BodyAdmission().reading() as reading:
+    with BodyAdmission(SystemClock()).reading() as reading:
         return await read_body(stream, declared, encoding, reading)
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.gateway import limits
-from pipeline.gateway.limits import BodyAdmission, Budget, RateLimit
+from pipeline.gateway.limits import Budget, RateLimit
 from pipeline.runtime.errors import RetryAfter
 from schemas.topics import EVENTS
 
@@ -17,32 +17,6 @@ def test_a_budget_refuses_what_goes_beyond_it_and_counts_what_comes_back() -> No
     budget.give_back(40)
     budget.take(40)
     assert budget.used == 100
-
-
-def test_bodies_share_one_budget_and_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two half-read bodies that together are too large: the second is refused, and both give back what they took."""
-    monkeypatch.setattr(limits, "MAX_READING_BYTES", 100)
-    bodies = BodyAdmission()
-    with bodies.reading() as first:
-        first.add(60)
-        with bodies.reading() as second:
-            second.add(40)
-            with pytest.raises(RetryAfter):
-                second.add(1)
-        with bodies.reading() as third:
-            third.add(40)
-    with bodies.reading() as alone:
-        alone.add(100)
-
-
-def test_only_so_many_bodies_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One body more than allowed is refused before a byte of it is read."""
-    monkeypatch.setattr(limits, "MAX_READING_REQUESTS", 1)
-    bodies = BodyAdmission()
-    with bodies.reading(), pytest.raises(RetryAfter), bodies.reading():
-        pass
-    with bodies.reading():
-        pass
 
 
 def test_a_sender_may_use_its_burst_and_then_its_rate() -> None:
