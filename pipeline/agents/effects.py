@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+import orjson
 from aiokafka.structs import ConsumerRecord
 
 from pipeline.aggregation.exposures import Exposure, ExposureKey
@@ -26,19 +28,35 @@ class Progress:
 
 @dataclass(slots=True)
 class Lines:
-    """Encoded rows, end to end. orjson leaves 4 KiB allocated under each of its results, so they are copied out of it at once."""
+    """Encoded rows: pieces of one or more, in order.
 
-    text: bytearray = field(default_factory=bytearray)
+    orjson leaves 4 KiB allocated under each of its results, so many rows are encoded together, and single ones should be few.
+    """
+
+    pieces: list[bytes] = field(default_factory=list)
     count: int = 0
+    first: bytes = b""
 
     def append(self, line: bytes) -> None:
-        self.text += line
-        self.text += b"\n"
-        self.count += 1
+        """Add one row."""
+        self._add([line], 1, line)
+
+    def encode(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Add rows, their columns in the order of the table."""
+        if rows:
+            self._add([orjson.dumps(rows)[1:-1]], len(rows), self.first or orjson.dumps(rows[0]))
 
     def add(self, later: Lines) -> None:
-        self.text += later.text
-        self.count += later.count
+        self._add(later.pieces, later.count, later.first)
+
+    def text(self) -> bytes:
+        """All of them, divided by commas or line ends: an insert takes both."""
+        return b"\n".join(self.pieces)
+
+    def _add(self, pieces: Sequence[bytes], count: int, first: bytes) -> None:
+        self.pieces += pieces
+        self.count += count
+        self.first = self.first or first
 
 
 @dataclass(slots=True)

@@ -80,12 +80,15 @@ class Ingest:
         pending.chunks.append(chunk)
         pending.moved += [records[i] for i in folded.moved]
         partition = chunk.tp.partition
+        event_rows, counted_rows = [], []
         for counted in folded.counted:
-            event = decoded.events[counted.index]
+            i = counted.index
+            event = decoded.events[i]
             assert event is not None
-            source_name = decoded.source_names.get(counted.index, "")
-            pending.event_rows.append(event_row(event, decoded.properties[counted.index], counted, partition, source_name))
-            pending.counted_rows.append(counted_row(event["event_id"], counted, partition))
+            event_rows.append(event_row(event, decoded.properties[i], counted, partition, decoded.source_names.get(i, "")))
+            counted_rows.append(counted_row(event["event_id"], counted, partition))
+        pending.event_rows.encode(event_rows)
+        pending.counted_rows.encode(counted_rows)
         pending.dead_letters += [_dead_letter(records[i], bad) for i, bad in folded.bad.items()]
         pending.add_exposures(folded.exposures.items())
         pending.stale |= {(partition, hour_ms): offset for hour_ms, offset in folded.stale.items()}

@@ -24,36 +24,34 @@ _SAMPLE_WIDTH: Final = 50
 _NEVER: Final = -1
 
 
-def event_row(event: Mapping[str, Any], properties: bytes, counted: Counted, partition: int, source_name: str) -> bytes:
-    """A line of `events_raw`."""
+def event_row(event: Mapping[str, Any], properties: bytes, counted: Counted, partition: int, source_name: str) -> tuple[Any, ...]:
+    """A row of `events_raw`."""
     source, trace = event["source"], event.get("trace")
-    return orjson.dumps(
-        (
-            event["event_id"],
-            event["event_type"],
-            counted.occurred_ms / 1000,
-            counted.received_ms / 1000,
-            source["service"],
-            source.get("version"),
-            source["environment"],
-            event.get("user_id"),
-            event.get("session_id"),
-            trace["trace_id"] if trace else None,
-            event.get("flags"),
-            properties.decode(),
-            partition,
-            counted.offset,
-            counted.occurred_ms != counted.sent_ms,
-            source_name,
-            counted.sent_ms / 1000,
-            counted.content_hash,
-        )
+    return (
+        event["event_id"],
+        event["event_type"],
+        counted.occurred_ms / 1000,
+        counted.received_ms / 1000,
+        source["service"],
+        source.get("version"),
+        source["environment"],
+        event.get("user_id"),
+        event.get("session_id"),
+        trace["trace_id"] if trace else None,
+        event.get("flags"),
+        properties.decode(),
+        partition,
+        counted.offset,
+        counted.occurred_ms != counted.sent_ms,
+        source_name,
+        counted.sent_ms / 1000,
+        counted.content_hash,
     )
 
 
-def counted_row(event_id: str, counted: Counted, partition: int) -> bytes:
-    """A line of `counted_events`."""
-    return orjson.dumps((partition, counted.offset, event_id, counted.content_hash, counted.received_ms / 1000))
+def counted_row(event_id: str, counted: Counted, partition: int) -> tuple[Any, ...]:
+    """A row of `counted_events`."""
+    return partition, counted.offset, event_id, counted.content_hash, counted.received_ms / 1000
 
 
 def pane_row(partition: int, snapshot: Snapshot) -> bytes:

@@ -159,9 +159,9 @@ class Writer(Service):
         if lines.count:
             with metrics.FLUSHES.labels(table.name).time():
                 try:
-                    await insert(self._client, table, bytes(lines.text), lines.count)
+                    await insert(self._client, table, lines.text(), lines.count)
                 except RetryAfter:
-                    self._refused = table, bytes(lines.text).partition(b"\n")[0]
+                    self._refused = table, lines.first
                     raise
 
 
