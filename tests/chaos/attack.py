@@ -19,6 +19,8 @@ from tests.chaos.stack import Stack
 _OBEYS_WITHIN_S: Final = 12.0
 #: More than twice what a worker gives its open chunks, its commit and its leaving the group.
 _STOPS_WITHIN_S: Final = 30.0
+#: What a worker that woke up takes at most to hear from the broker.
+_WAKES_WITHIN_S: Final = 10.0
 _STORM_STEP_S: Final = 3.5
 _STORM_PAUSE_S: Final = 0.5
 
@@ -36,6 +38,7 @@ class Attack:
     done: Counter[Kind] = field(default_factory=Counter)
     at_effects: Counter[str] = field(default_factory=Counter)
     _visitors: int = 0
+    _zombies: list[Process] = field(default_factory=list)
 
     async def run(self, faults: list[Fault]) -> None:
         """Return when the last fault is over and what it broke runs again."""
@@ -52,6 +55,7 @@ class Attack:
             case Kind.STORM:
                 said = await self._storm(fault.seconds)
             case Kind.BROKER:
+                await until(lambda: not self._zombies, _STOPS_WITHIN_S)
                 said = await self._server("broker", fault.seconds)
             case Kind.WAREHOUSE:
                 self._proxy(REFUSE)
@@ -75,22 +79,18 @@ class Attack:
             case Kind.KILL_AT:
                 return await self._kill_at(worker, fault)
             case Kind.FREEZE_AT:
-                assert fault.order is not None
-                worker.order(fault.order)
-                obeyed = await until(worker.frozen, _OBEYS_WITHIN_S)
-                self.at_effects.update([str(fault.order.point)] if obeyed else [])
-                return await self._freeze(worker, fault.seconds, "there" if obeyed else "did not come to it, stopped elsewhere")
+                return await self._freeze_at(worker, fault)
             case _:
                 return await self._freeze(worker, fault.seconds, "stopped")
 
     async def _running(self, number: int) -> Process:
-        """That worker; if it is dead or frozen, the next one that is not; if none is, the first that comes back."""
+        """That worker; if it is dead or a zombie, the next one that is not; if all are, the first that is back."""
         workers = self.stack.workers
         found: list[Process] = []
 
         def look() -> bool:
             turn = workers[number % len(workers) :] + workers[: number % len(workers)]
-            found.extend(worker for worker in turn if worker.alive() and not worker.frozen())
+            found.extend(worker for worker in turn if worker.alive() and not worker.frozen() and worker not in self._zombies)
             return bool(found)
 
         await until(look, _STOPS_WITHIN_S)
@@ -121,6 +121,24 @@ class Attack:
             self._kill(worker)
         self.stubborn.append(f"{worker.name} (pid {pid}) did not end within {_STOPS_WITHIN_S:.0f} s of a SIGTERM")
         return self.stubborn[-1]
+
+    async def _freeze_at(self, worker: Process, fault: Fault) -> str:
+        """Nobody else is let at it, nor at the broker, until it is awake and has heard that its commits are refused."""
+        assert fault.order is not None
+        self._zombies.append(worker)
+        try:
+            worker.order(fault.order)
+            obeyed = await until(worker.frozen, _OBEYS_WITHIN_S)
+            self.at_effects.update([str(fault.order.point)] if obeyed else [])
+            said = await self._freeze(worker, fault.seconds, "there" if obeyed else "did not come to it, stopped elsewhere")
+            await until(lambda: not worker.alive() or self._was_refused(worker), _WAKES_WITHIN_S)
+            return said
+        finally:
+            self._zombies.remove(worker)
+
+    def _was_refused(self, worker: Process) -> bool:
+        trace = self.stack.folder / "traces" / f"worker-{worker.pid}.ndjson"
+        return trace.exists() and b"commit_refused" in trace.read_bytes()
 
     async def _freeze(self, worker: Process, seconds: float, how: str) -> str:
         pid = worker.pid
