@@ -33,15 +33,17 @@ TEST_VECTORS: Final[dict[str, tuple[int, int]]] = {
     "🥑": (828228750, 6),
 }
 
-_M: Final = 0x5BD1E995
-_SEED: Final = 0x9747B28C
+MURMUR2_MULTIPLIER: Final = 0x5BD1E995
+#: The seed of Apache Kafka.
+MURMUR2_SEED: Final = 0x9747B28C
+_M: Final = MURMUR2_MULTIPLIER
 _MASK: Final = 0xFFFFFFFF
 
 
 def murmur2(data: bytes) -> int:
     """Austin Appleby's MurmurHash2 with the seed that Apache Kafka uses, as an unsigned 32-bit integer."""
     length = len(data)
-    h = _SEED ^ length
+    h = MURMUR2_SEED ^ length
     whole = length & ~3
     for i in range(0, whole, 4):
         k = int.from_bytes(data[i : i + 4], "little") * _M & _MASK

@@ -5,15 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from pydantic import AwareDatetime, PlainSerializer
+from pydantic import AwareDatetime, PlainSerializer, TypeAdapter
 
+#: With pydantic's own object for UTC: between two times that share theirs, Python subtracts without asking it for the offset.
+_EPOCH_AS_VALIDATED = TypeAdapter(AwareDatetime).validate_json('"1970-01-01T00:00:00Z"')
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 
 
 def to_ms(instant: datetime) -> int:
     """Milliseconds since 1970, rounded down; exact (no float in between)."""
-    return (instant - _EPOCH) // _MS
+    return (instant - _EPOCH_AS_VALIDATED) // _MS
 
 
 def from_ms(ms: int) -> datetime:

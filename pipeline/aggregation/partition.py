@@ -9,17 +9,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-import xxhash
+from xxhash import xxh3_64_intdigest
 
 from pipeline.aggregation.catalogue import feeds
 from pipeline.aggregation.exposures import Exposure, ExposureKey, exposure
+from pipeline.aggregation.owners import partitions_of
 from pipeline.aggregation.panes import Panes
 from pipeline.aggregation.repeats import RepeatWindow, Verdict
 from pipeline.aggregation.watermark import clamp, hour_of, oldest_open, pane_start
 from schemas.event import BadEvent, Decoded, FieldError
-from schemas.partitioning import event_key, partition_of
+from schemas.partitioning import event_key
+from schemas.timestamps import to_ms
 
 MOVED_FROM: Final = "moved_from"
+_CONFLICTING: Final = Verdict.CONFLICT  # an enumeration's members cost a look-up each time they are named
+_REPEATING: Final = Verdict.REPEAT
 _CONFLICT: Final = (FieldError("event_id", "was used before with other content"),)
 
 
@@ -75,54 +79,59 @@ class PartitionState:
         if candidates:
             verdicts = self._judge(candidates, decoded)
             for candidate, verdict in zip(candidates, verdicts, strict=True):
-                self._fold_one(candidate, int(verdict), decoded, folded)
+                self._fold_one(candidate, verdict, decoded, folded)
         self.position = next_position
         return folded
 
     def _candidates(self, records: Sequence[Record], decoded: Decoded, folded: Folded) -> list[Counted]:
         """The valid events that belong here; those of another partition go to `folded.moved`."""
         candidates = []
-        for i, (record, event) in enumerate(zip(records, decoded.events, strict=True)):
+        owners = iter(partitions_of([_key(event) for event in decoded.events if event is not None]))
+        for i, (record, event, properties) in enumerate(zip(records, decoded.events, decoded.properties, strict=True)):
             if event is None:
                 continue
-            user_id = event.get("user_id")
-            key = event_key(user_id, event.get("session_id"), event["event_id"])
-            if partition_of(key) != self.partition and not _was_moved(record):
+            if next(owners) != self.partition and not _was_moved(record):
                 folded.moved.append(i)
                 continue
-            sent_ms = int(event["occurred_at"].timestamp() * 1e6 + 0.5) // 1000
-            content = f"{event['event_type']}\0{sent_ms}\0{user_id or ''}\0".encode() + decoded.properties[i]
-            received_ms = record.timestamp
+            sent_ms, received_ms = to_ms(event["occurred_at"]), record.timestamp
+            content = f"{event['event_type']}\0{sent_ms}\0{event.get('user_id') or ''}\0".encode() + properties
             occurred_ms = clamp(sent_ms, received_ms)
-            candidates.append(Counted(i, record.offset, occurred_ms, sent_ms, received_ms, xxhash.xxh3_64_intdigest(content)))
+            candidates.append(Counted(i, record.offset, occurred_ms, sent_ms, received_ms, xxh3_64_intdigest(content)))
         return candidates
 
-    def _judge(self, candidates: Sequence[Counted], decoded: Decoded) -> Sequence[int]:
+    def _judge(self, candidates: Sequence[Counted], decoded: Decoded) -> Sequence[Verdict]:
         ids = "".join([decoded.events[c.index]["event_id"] for c in candidates])  # type: ignore[index]  # candidates are events
         return self._repeats.judge(
             bytes.fromhex(ids.replace("-", "")), [c.offset for c in candidates], [c.content_hash for c in candidates]
         )
 
-    def _fold_one(self, candidate: Counted, verdict: int, decoded: Decoded, folded: Folded) -> None:
+    def _fold_one(self, candidate: Counted, verdict: Verdict, decoded: Decoded, folded: Folded) -> None:
         event = decoded.events[candidate.index]
         assert event is not None
-        if verdict == Verdict.CONFLICT:
+        if verdict is _CONFLICTING:
             folded.bad[candidate.index] = _conflict(event)
             return
-        self.watermark_ms = max(self.watermark_ms, min(candidate.occurred_ms, candidate.received_ms))
-        if verdict == Verdict.REPEAT:
+        occurred_ms, received_ms = candidate.occurred_ms, candidate.received_ms
+        reached_ms = occurred_ms if occurred_ms < received_ms else received_ms
+        if reached_ms > self.watermark_ms:  # noqa: PLR1730  `max` costs as much as the rest of this
+            self.watermark_ms = reached_ms
+        if verdict is _REPEATING:
             folded.repeats += 1
             return
         folded.counted.append(candidate)
-        start_ms = pane_start(candidate.occurred_ms)
+        start_ms = pane_start(occurred_ms)
         if start_ms < oldest_open(self.watermark_ms):
-            folded.stale[hour_of(candidate.occurred_ms)] = candidate.offset
+            folded.stale[hour_of(occurred_ms)] = candidate.offset
         else:
             for metric, labels, value in feeds(event):
-                self.panes.fold(start_ms, metric, labels, value, candidate.offset, candidate.received_ms)
-        if event["event_type"] == "feature_exposure" and (fact := exposure(event, candidate.occurred_ms)) is not None:
+                self.panes.fold(start_ms, metric, labels, value, candidate.offset, received_ms)
+        if event["event_type"] == "feature_exposure" and (fact := exposure(event, occurred_ms)) is not None:
             key, seen = fact
             folded.exposures[key] = min(seen, folded.exposures.get(key, seen))
+
+
+def _key(event: Mapping[str, Any]) -> str:
+    return event_key(event.get("user_id"), event.get("session_id"), event["event_id"])
 
 
 def _was_moved(record: Record) -> bool:
