@@ -56,7 +56,7 @@ def publish(
         asyncio.run(_publish(events, target, outcome, kafka=kafka, speed=speed, keep_times=keep_times, patience_s=patience))
     except (Stop, KeyboardInterrupt) as end:
         _report(outcome, format)
-        raise Stop(f"{end or 'interrupted'}; {_left(events.lines, outcome, shifted=speed is not None and not keep_times)}") from end
+        raise Stop(f"{str(end) or 'interrupted'}; {_left(events.lines, outcome, shifted=speed is not None and not keep_times)}") from end
     return _report(outcome, format)
 
 
