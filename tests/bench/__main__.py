@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -28,6 +29,7 @@ def main(names: list[str]) -> None:
     if unknown := [name for name in names if name not in SECTIONS]:
         raise SystemExit(f"no such section: {', '.join(unknown)}; there are {', '.join(SECTIONS)}")
     event_count, rounds = _number("BENCH_EVENTS", 500_000), _number("BENCH_ROUNDS", 3)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended before it was done"))  # so that every process is ended too
     results: dict[str, Any] = _earlier() if names else {}
     results["machine"] = describe()
     _show("machine", [results["machine"]])
