@@ -129,6 +129,7 @@ class Attack:
         try:
             worker.order(fault.order)
             obeyed = await until(worker.frozen, _OBEYS_WITHIN_S)
+            worker.withdraw()
             self.at_effects.update([str(fault.order.point)] if obeyed else [])
             said = await self._freeze(worker, fault.seconds, "there" if obeyed else "did not come to it, stopped elsewhere")
             await until(lambda: not worker.alive() or self._was_refused(worker), _WAKES_WITHIN_S)
@@ -195,5 +196,6 @@ class Attack:
         if await gateway.ended(pid, _OBEYS_WITHIN_S):
             self.at_effects[str(fault.order.point)] += 1
             return "killed there"
+        gateway.withdraw()
         gateway.send(signal.SIGKILL)
         return "did not come to it, killed elsewhere"

@@ -27,11 +27,10 @@ class Trace:
 
 
 class Probe:
-    """The trace, and the order if there is one; `reached` is called on both sides of every effect."""
+    """The trace, and the order as long as its file is there; `reached` is called on both sides of every effect."""
 
     def __init__(self, trace: Trace, order_file: Path) -> None:
         self.trace, self._order_file = trace, order_file
-        self._order: Order | None = None
         self._passed = 0
 
     @classmethod
@@ -40,22 +39,19 @@ class Probe:
 
     def reached(self, when: When, effect: str) -> None:
         """Obey, when this is where the order says so."""
-        order = self._order or self._look()
+        order = self._order()
         if order is None or order.point != Point(when, effect):
             return
         self._passed += 1
         if self._passed < order.nth:
             return
-        self._order = None
+        self._passed = 0
+        self._order_file.unlink(missing_ok=True)
         self.trace.say("obeyed", order=str(order))
         os.kill(os.getpid(), signal.SIGKILL if order.action == "kill" else signal.SIGSTOP)
 
-    def _look(self) -> Order | None:
+    def _order(self) -> Order | None:
         try:
-            text = self._order_file.read_text("utf-8")
+            return Order.parse(self._order_file.read_text("utf-8"))
         except FileNotFoundError:
             return None
-        self._order_file.unlink()
-        self._order, self._passed = Order.parse(text), 0
-        self.trace.say("ordered", order=text)
-        return self._order

@@ -104,6 +104,10 @@ class Process:
         written.write_text(str(order), "utf-8")
         written.rename(self._order_file)
 
+    def withdraw(self) -> None:
+        """Take back an order that was not obeyed."""
+        self._order_file.unlink(missing_ok=True)
+
     async def is_ready(self) -> bool:
         return self.alive() and await asyncio.to_thread(is_ready, self.ready)
 
