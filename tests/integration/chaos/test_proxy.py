@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from pipeline.embedded.ports import free_port
+from tests.chaos.proxy import FLOW, HANG, HOST, REFUSE
+
+ANSWER = b"0123456789"
+SOON_S = 10.0
+
+
+class Answering(socketserver.StreamRequestHandler):
+    """Ten bytes for every line."""
+
+    def handle(self) -> None:
+        while self.rfile.readline():
+            self.wfile.write(ANSWER)
+
+
+@dataclass
+class Proxied:
+    """A proxy, as a process, before a server of ours."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+
+    def connect(self) -> socket.socket:
+        deadline = time.monotonic() + SOON_S
+        while True:
+            try:
+                return socket.create_connection((HOST, self.port), SOON_S)
+            except ConnectionRefusedError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+
+
+@pytest.fixture
+def proxied() -> Iterator[Proxied]:
+    with socketserver.ThreadingTCPServer((HOST, 0), Answering) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = free_port()
+        with subprocess.Popen([sys.executable, "-m", "tests.chaos.proxy", str(port), str(server.server_address[1])]) as process:
+            yield Proxied(port, process)
+            process.kill()
+        server.shutdown()
+
+
+def ask(connection: socket.socket) -> bytes:
+    connection.sendall(b"go\n")
+    return connection.recv(100)
+
+
+def until_reset(proxied: Proxied) -> None:
+    """A signal takes a moment to be heard."""
+    deadline = time.monotonic() + SOON_S
+    while time.monotonic() < deadline:
+        try:
+            with proxied.connect() as connection:
+                if ask(connection) == b"":
+                    return
+        except ConnectionError:
+            return
+    raise AssertionError("it still serves")
+
+
+def test_half_a_response_comes_and_the_rest_when_the_hang_is_over(proxied: Proxied) -> None:
+    """A client in the middle of an answer keeps its connection and gets what was held back."""
+    with proxied.connect() as connection:
+        assert ask(connection) == ANSWER
+        proxied.process.send_signal(HANG)
+        deadline = time.monotonic() + SOON_S
+        while (received := ask(connection)) == ANSWER:
+            assert time.monotonic() < deadline, "it does not hang"
+        assert received == ANSWER[:5]
+        connection.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            connection.recv(100)
+        connection.settimeout(SOON_S)
+        proxied.process.send_signal(FLOW)
+        assert connection.recv(100) == ANSWER[5:]
+        assert ask(connection) == ANSWER
+
+
+def test_connections_are_reset_while_it_refuses(proxied: Proxied) -> None:
+    """Open ones and new ones; afterwards it serves again, and a signal ends it."""
+    with proxied.connect() as connection:
+        assert ask(connection) == ANSWER
+        proxied.process.send_signal(REFUSE)
+        until_reset(proxied)
+        with contextlib.suppress(ConnectionResetError):
+            assert connection.recv(100) == b""
+        proxied.process.send_signal(FLOW)
+    deadline = time.monotonic() + SOON_S
+    while True:
+        try:
+            with proxied.connect() as again:
+                assert ask(again) == ANSWER
+                break
+        except (ConnectionError, AssertionError):
+            if time.monotonic() > deadline:
+                raise
+    proxied.process.send_signal(signal.SIGTERM)
+    assert proxied.process.wait(SOON_S) == -signal.SIGTERM
