@@ -54,6 +54,10 @@ chaos-selftest: setup ## the oracle finds four planted bugs, each for what it is
 bench-alert: setup ## twenty full outages, from the first failed menu to the page; about half an hour; BENCH_INCIDENTS, BENCH_EVENTS_PER_S
 	$(BIN)/python -m tests.bench.alert_latency
 
+.PHONY: fuzz
+fuzz: setup ## bytes that nobody should send, to decode and to a real gateway, for FUZZ_SECONDS (300)
+	$(BIN)/python -m tests.poison.fuzz
+
 .PHONY: lint
 lint: setup ## format, lint, types, layers
 	$(BIN)/ruff format --check

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Final
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
@@ -127,10 +127,17 @@ def build_app(settings: Gateway, publisher: Publisher, connections: Connections,
     """The routes over `publisher` and `connections`, which the caller runs."""
     app = web.Application(middlewares=[connections.middleware(), _refusals])
     api = EventsApi(keys=WriteKeys(settings.write_keys), cors=Cors(settings.cors_origins), publisher=publisher, clock=clock, new_id=new_id)
-    app.router.add_post(PATH, api.post)
-    app.router.add_route("OPTIONS", PATH, api.options)
+    app.router.add_post(PATH, api.post, expect_handler=_expect)
+    app.router.add_route("OPTIONS", PATH, api.options, expect_handler=_expect)
     add_health_routes(app, waiting_for=publisher.waiting_for)
     return app
+
+
+async def _expect(request: web.Request) -> None:
+    """Ask for the body where that is waited for; aiohttp fails, and not in JSON, on an expectation that it does not know."""
+    if request.version == HttpVersion11 and request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
 
 
 @web.middleware
