@@ -32,7 +32,7 @@ demo: setup ## real data, live traffic and one incident, from the first failure 
 .PHONY: test
 test: setup ## all tests that need nothing more than setup brings
 	$(BIN)/python -m pytest
-	@$(BIN)/python -c 'print("Not run: make test-go (it needs Go), make bench-alert and make chaos (each takes half an hour and more), make chaos-selftest (five minutes).")'
+	@$(BIN)/python -c 'print("Not run: make test-go (it needs Go), make bench-alert and make chaos (each takes half an hour and more), make outage (fifteen minutes), make chaos-selftest (five minutes).")'
 
 .PHONY: test-go
 test-go: setup ## clickhouse-go over HTTP against the embedded ClickHouse; needs Go
@@ -49,6 +49,10 @@ chaos: setup ## load and faults at the same time, then an oracle, for twenty see
 .PHONY: chaos-selftest
 chaos-selftest: setup ## the oracle finds four planted bugs, each for what it is; about five minutes
 	$(BIN)/python -m tests.chaos.selftest
+
+.PHONY: outage
+outage: setup ## ten minutes without ClickHouse at 1,000 events/s, with an incident meanwhile; fifteen minutes; OUTAGE_SECONDS, OUTAGE_EVENTS_PER_S
+	$(BIN)/python -m tests.outages.run
 
 .PHONY: bench-alert
 bench-alert: setup ## twenty full outages, from the first failed menu to the page; about half an hour; BENCH_INCIDENTS, BENCH_EVENTS_PER_S
