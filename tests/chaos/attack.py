@@ -63,6 +63,10 @@ class Attack:
                 self._proxy(FLOW)
             case Kind.HANG:
                 said = await self._hang(fault.seconds)
+            case Kind.ALERTER | Kind.NOTIFIER:
+                name = "alerter" if fault.kind is Kind.ALERTER else "notifier"
+                self.stack.processes[name].send(signal.SIGKILL)
+                said = "killed"
             case Kind.GATEWAY_AT:
                 said = await self._gateway_at(fault)
         self.done[fault.kind] += 1

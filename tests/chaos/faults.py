@@ -77,6 +77,8 @@ class Kind(StrEnum):
     WAREHOUSE = "SIGKILL of the warehouse"
     HANG = "warehouse hangs mid-response"
     GATEWAY_AT = "SIGKILL of the gateway between Kafka's answer and its own"
+    ALERTER = "SIGKILL of the alerter"
+    NOTIFIER = "SIGKILL of the notifier"
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,8 @@ class _Plan:
     def all_kinds(self) -> None:
         """A minute. The zombie comes first, while everything works: it must go to sleep for certain, or the run does not count."""
         began_s = self.now_s
+        for kind in (Kind.ALERTER, Kind.NOTIFIER):
+            self._add(self.chance.uniform(1.0, 40.0), kind)
         self.now_s += self._zombie()
         for episode in self.chance.sample([self._storm, self._broker], 2):
             self.now_s += episode()
