@@ -53,6 +53,8 @@ _PREFIXES: Final = [f'"{place}":'.encode() for place in _PLACES]
 #: The longest value that is read: what the topic takes. A compressed batch may bring longer ones.
 MAX_VALUE_BYTES: Final = 1 << 20
 _MAX_ERRORS: Final = 20
+#: Begins the value that stands for a compressed batch which was not unpacked; the reason follows.
+UNREAD_BATCH: Final = b"\0unread batch\0"
 
 #: How "Infinity", "userId" and "sessionId" go on after the I.
 _AFTER_I: Final = (b"nfinity", b'd"')
@@ -218,6 +220,8 @@ def _document(value: bytes) -> dict[str, Any] | BadEvent:
 
 
 def _unreadable(value: bytes, error: ValueError) -> BadEvent:
+    if value.startswith(UNREAD_BATCH):
+        return BadEvent("unread_batch", (FieldError("", value.removeprefix(UNREAD_BATCH).decode("utf-8", "replace")),))
     if not value.strip():
         return BadEvent("empty", (FieldError("", "the value is empty"),))
     try:

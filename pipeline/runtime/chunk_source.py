@@ -30,7 +30,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, NoOffsetForPartiti
 from aiokafka.structs import ConsumerRecord
 from mode import Service
 
-from pipeline.runtime import metrics
+from pipeline.runtime import bounded_batches, metrics
 from pipeline.runtime.clock import Clock, SystemClock
 from pipeline.runtime.commits import commit
 from pipeline.runtime.errors import RetryAfter, Stop
@@ -176,6 +176,7 @@ class ChunkSource(Service, ConsumerRebalanceListener):
         self.channel.app.flow_control.resume()  # with Faust's Kafka off nobody else does, and put() would wait for ever
         if not self.channel.subscriber_count:
             raise RuntimeError("no agent reads the channel: Channel.put() would drop chunks without a word")
+        bounded_batches.install()
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap_servers,
             group_id=self.group_id,
