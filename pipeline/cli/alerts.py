@@ -93,7 +93,7 @@ async def _send_ack(data_dir: Path | None, incident: Incident, by: str) -> None:
     from pipeline.cli.address import resolve
     from pipeline.runtime.clock import SystemClock, new_id
     from pipeline.runtime.errors import ConfigurationError
-    from pipeline.runtime.producer import Message, send_all, start_producer
+    from pipeline.runtime.producer import Message, send_all, start_producer, stop_producer
     from schemas.command import Ack, command_key
     from schemas.timestamps import from_ms
     from schemas.topics import COMMANDS
@@ -106,4 +106,4 @@ async def _send_ack(data_dir: Path | None, incident: Incident, by: str) -> None:
     try:
         await send_all(producer, [Message(COMMANDS.name, command.model_dump_json().encode(), command_key(command).encode())])
     finally:
-        await producer.stop()
+        await stop_producer(producer)

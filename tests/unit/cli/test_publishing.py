@@ -2,10 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from pipeline.cli.event_file import Line
-from pipeline.cli.publishing import BATCH_EVENTS, Outcome, Patience, Rejection, publish
+from pipeline.cli.publishing import BATCH_EVENTS, Outcome, Patience, Rejection, gateway_sink, publish
 from pipeline.runtime.errors import RetryAfter, Stop
 
 
@@ -94,3 +97,31 @@ def test_patience_begins_anew_with_every_answer() -> None:
     clock.now = 21.5
     with pytest.raises(Stop, match="busy"):
         patience.failed("busy")
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "wait_s"),
+    [
+        (503, {"Retry-After": "5"}, '{"error":"kafka_unavailable","message":"Kafka does not answer"}', 5.0),
+        (503, {"Retry-After": "Wed, 25 Nov 2026 21:00:00 GMT"}, "", 1.0),
+        (502, {}, "<html>Bad Gateway</html>", 1.0),
+        (504, {}, "[]", 1.0),
+        (401, {}, '{"error":"unauthorized","message":"no key"}', None),
+        (404, {}, "<html>Not Found</html>", None),
+    ],
+)
+async def test_answers_of_whoever_stands_before_the_gateway(status: int, headers: dict[str, str], body: str, wait_s: float | None) -> None:
+    """What passes is sent again when it says so, or after a second, whatever the body is; all else ends the command with one line."""
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=status, headers=headers, text=body)
+
+    app = web.Application()
+    app.router.add_post("/v1/events", answer)
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        sink = gateway_sink(session, f"http://127.0.0.1:{server.port}", None)
+        with pytest.raises(
+            RetryAfter if wait_s else Stop, match=rf"the gateway at http://127.0.0.1:{server.port} answers {status} "
+        ) as raised:
+            await sink(lines(1))
+    assert getattr(raised.value, "seconds", None) == wait_s
