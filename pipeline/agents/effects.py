@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import orjson
 from aiokafka.structs import ConsumerRecord
 
 from pipeline.aggregation.exposures import Exposure, ExposureKey
 from pipeline.aggregation.panes import Snapshot
+from pipeline.clickhouse.insert import Row, encode
 from pipeline.runtime.ledger import Chunk
 from schemas.dead_letter import DeadLetter
 
@@ -28,35 +27,27 @@ class Progress:
 
 @dataclass(slots=True)
 class Lines:
-    """Encoded rows: pieces of one or more, in order.
-
-    orjson leaves 4 KiB allocated under each of its results, so many rows are encoded together, and single ones should be few.
-    """
+    """Rows of one table: encoded pieces of many, in order, and the first of the rows alone."""
 
     pieces: list[bytes] = field(default_factory=list)
     count: int = 0
     first: bytes = b""
 
-    def append(self, line: bytes) -> None:
-        """Add one row."""
-        self._add([line], 1, line)
-
-    def encode(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Add rows, their columns in the order of the table."""
+    def encode(self, rows: Sequence[Row]) -> None:
+        """Add `rows`."""
         if rows:
-            self._add([orjson.dumps(rows)[1:-1]], len(rows), self.first or orjson.dumps(rows[0]))
+            self.pieces.append(encode(rows))
+            self.count += len(rows)
+            self.first = self.first or encode(rows[:1])
 
     def add(self, later: Lines) -> None:
-        self._add(later.pieces, later.count, later.first)
+        self.pieces += later.pieces
+        self.count += later.count
+        self.first = self.first or later.first
 
     def text(self) -> bytes:
         """All of them, divided by commas or line ends: an insert takes both."""
         return b"\n".join(self.pieces)
-
-    def _add(self, pieces: Sequence[bytes], count: int, first: bytes) -> None:
-        self.pieces += pieces
-        self.count += count
-        self.first = self.first or first
 
 
 @dataclass(slots=True)

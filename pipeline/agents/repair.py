@@ -19,7 +19,7 @@ from pipeline.agents.repair_panes import OLDEST_REPAIRABLE_MS
 from pipeline.agents.rows import audited_row, stale_clear_row
 from pipeline.aggregation.watermark import hour_of
 from pipeline.clickhouse.client import Client
-from pipeline.clickhouse.insert import insert
+from pipeline.clickhouse.insert import encode, insert
 from pipeline.clickhouse.repair_check import differing_hours
 from pipeline.clickhouse.repair_marks import STALE_AT_ONCE, load_all_progress, load_audited, load_stale
 from pipeline.clickhouse.state import Progress
@@ -120,7 +120,7 @@ class Repair(Service):
                 hours[partition].append(hour_ms)
             await self._refold(hours, progress)
             rows = [audited_row(partition, span.to_ms) for partition, span in part.items()]
-            await insert(self._client, HOUR_AUDITS, b",".join(rows), len(rows))
+            await insert(self._client, HOUR_AUDITS, encode(rows), len(rows))
 
     async def _refold(
         self, hours: Mapping[int, Sequence[int]], progress: Mapping[int, Progress], marks: Mapping[tuple[int, int], int] | None = None
@@ -160,5 +160,5 @@ class Repair(Service):
         if settled:
             read = self._horizon.settled[partition].position - 1
             rows = [stale_clear_row(partition, hour_ms, read) for hour_ms in settled]
-            await insert(self._client, STALE_HOURS, b",".join(rows), len(rows))
+            await insert(self._client, STALE_HOURS, encode(rows), len(rows))
         self._repaired_early |= {(partition, hour_ms): marked for hour_ms, marked in marks.items() if hour_ms not in settled}

@@ -13,7 +13,7 @@ from pipeline.agents.rows import pane_row
 from pipeline.aggregation.panes import Panes
 from pipeline.aggregation.watermark import oldest_open
 from pipeline.clickhouse.client import Client
-from pipeline.clickhouse.insert import insert
+from pipeline.clickhouse.insert import encode, insert
 from pipeline.clickhouse.repair import event_pages, events_by_hour, first_received_ms, hours_panes, repeated_panes
 from pipeline.clickhouse.state import Progress
 from pipeline.clickhouse.tables import PANES_RAW
@@ -89,7 +89,7 @@ async def write(client: Client, send: Send, partition: int, progress: Progress, 
     snapshots = [difference.right for difference in found]
     values = flush_values(partition, progress.position - 1, None, None, snapshots)
     await send([Message(PANES.name, key=str(partition).encode(), value=value) for value in values])
-    await insert(client, PANES_RAW, b",".join(pane_row(partition, snapshot) for snapshot in snapshots), len(snapshots))
+    await insert(client, PANES_RAW, encode([pane_row(partition, snapshot) for snapshot in snapshots]), len(snapshots))
 
 
 def version_of(progress: Progress) -> int:

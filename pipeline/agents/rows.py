@@ -1,4 +1,4 @@
-"""Lines of the tables a worker writes, in the column order of `pipeline.clickhouse.tables`; times are seconds."""
+"""Rows of the tables a worker writes, in the column order of `pipeline.clickhouse.tables`; times are seconds."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pipeline.agents.effects import PaneKey, Progress
 from pipeline.aggregation.exposures import Exposure, ExposureKey
 from pipeline.aggregation.panes import Snapshot
 from pipeline.aggregation.partition import Counted
+from pipeline.clickhouse.insert import Row
 from schemas.dead_letter import DeadLetter
 from schemas.event import MAX_VALUE_BYTES
 from schemas.metrics import METRICS
@@ -24,7 +25,7 @@ _SAMPLE_WIDTH: Final = 50
 _NEVER: Final = -1
 
 
-def event_row(event: Mapping[str, Any], properties: bytes, counted: Counted, partition: int, source_name: str) -> tuple[Any, ...]:
+def event_row(event: Mapping[str, Any], properties: bytes, counted: Counted, partition: int, source_name: str) -> Row:
     """A row of `events_raw`."""
     source, trace = event["source"], event.get("trace")
     return (
@@ -49,77 +50,72 @@ def event_row(event: Mapping[str, Any], properties: bytes, counted: Counted, par
     )
 
 
-def counted_row(event_id: str, counted: Counted, partition: int) -> tuple[Any, ...]:
+def counted_row(event_id: str, counted: Counted, partition: int) -> Row:
     """A row of `counted_events`."""
     return partition, counted.offset, event_id, counted.content_hash, counted.received_ms / 1000
 
 
-def pane_row(partition: int, snapshot: Snapshot) -> bytes:
-    """A line of `panes_raw`."""
-    return orjson.dumps(
-        (
-            snapshot.metric,
-            dict(zip(METRICS[snapshot.metric].labels, snapshot.labels, strict=True)),
-            snapshot.start_ms / 1000,
-            partition,
-            snapshot.count,
-            snapshot.sum_millionths,
-            snapshot.buckets,
-            snapshot.last_offset,
-            snapshot.first_received_ms / 1000,
-            snapshot.version,
-        ),
-        option=orjson.OPT_NON_STR_KEYS,
+def pane_row(partition: int, snapshot: Snapshot) -> Row:
+    """A row of `panes_raw`."""
+    return (
+        snapshot.metric,
+        dict(zip(METRICS[snapshot.metric].labels, snapshot.labels, strict=True)),
+        snapshot.start_ms / 1000,
+        partition,
+        snapshot.count,
+        snapshot.sum_millionths,
+        snapshot.buckets,
+        snapshot.last_offset,
+        snapshot.first_received_ms / 1000,
+        snapshot.version,
     )
 
 
-def pane_rows(panes: Mapping[PaneKey, Snapshot]) -> Iterator[bytes]:
-    """Lines of `panes_raw` for panes by (partition, …)."""
+def pane_rows(panes: Mapping[PaneKey, Snapshot]) -> Iterator[Row]:
+    """Rows of `panes_raw` for panes by (partition, …)."""
     return (pane_row(key[0], snapshot) for key, snapshot in panes.items())
 
 
-def exposure_row(key: ExposureKey, exposure: Exposure) -> bytes:
-    """A line of `first_exposures_raw`."""
+def exposure_row(key: ExposureKey, exposure: Exposure) -> Row:
+    """A row of `first_exposures_raw`."""
     subject, flag = key
-    return orjson.dumps((subject, flag, exposure.first_at_ms / 1000, exposure.event_id, exposure.variant))
+    return subject, flag, exposure.first_at_ms / 1000, exposure.event_id, exposure.variant
 
 
-def dead_letter_row(letter: DeadLetter) -> bytes:
-    """A line of `dead_letters_raw`. The sample shows field names only: a refused event may hold anything."""
-    return orjson.dumps(
-        (
-            letter.kafka_topic,
-            letter.kafka_partition,
-            letter.kafka_offset,
-            letter.failed_at_ms / 1000,
-            letter.error_code,
-            letter.reason,
-            letter.event_id,
-            letter.event_type,
-            letter.service,
-            redacted_sample(letter.value),
-        )
+def dead_letter_row(letter: DeadLetter) -> Row:
+    """A row of `dead_letters_raw`. The sample shows field names only: a refused event may hold anything."""
+    return (
+        letter.kafka_topic,
+        letter.kafka_partition,
+        letter.kafka_offset,
+        letter.failed_at_ms / 1000,
+        letter.error_code,
+        letter.reason,
+        letter.event_id,
+        letter.event_type,
+        letter.service,
+        redacted_sample(letter.value),
     )
 
 
-def stale_mark_row(partition: int, hour_ms: int, offset: int) -> bytes:
-    """A line of `stale_hours` that says: a record at `offset` came too late for a pane of this hour."""
-    return orjson.dumps((partition, hour_ms // 1000, offset, _NEVER))
+def stale_mark_row(partition: int, hour_ms: int, offset: int) -> Row:
+    """A row of `stale_hours` that says: a record at `offset` came too late for a pane of this hour."""
+    return partition, hour_ms // 1000, offset, _NEVER
 
 
-def stale_clear_row(partition: int, hour_ms: int, offset: int) -> bytes:
-    """A line of `stale_hours` that says: everything up to `offset` is in the panes of this hour."""
-    return orjson.dumps((partition, hour_ms // 1000, _NEVER, offset))
+def stale_clear_row(partition: int, hour_ms: int, offset: int) -> Row:
+    """A row of `stale_hours` that says: everything up to `offset` is in the panes of this hour."""
+    return partition, hour_ms // 1000, _NEVER, offset
 
 
-def audited_row(partition: int, audited_to_ms: int) -> bytes:
-    """A line of `hour_audits`."""
-    return orjson.dumps((partition, audited_to_ms // 1000))
+def audited_row(partition: int, audited_to_ms: int) -> Row:
+    """A row of `hour_audits`."""
+    return partition, audited_to_ms // 1000
 
 
-def progress_row(progress: Progress, now_ms: int) -> bytes:
-    """A line of `partition_progress`."""
-    return orjson.dumps((progress.partition, progress.position, progress.watermark_ms / 1000, now_ms / 1000))
+def progress_row(progress: Progress, now_ms: int) -> Row:
+    """A row of `partition_progress`."""
+    return progress.partition, progress.position, progress.watermark_ms / 1000, now_ms / 1000
 
 
 def redacted_sample(value: bytes) -> str:

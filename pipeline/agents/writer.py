@@ -14,7 +14,7 @@ from pipeline.agents.effects import Effects, Lines
 from pipeline.agents.outlet import Outlet
 from pipeline.agents.rows import dead_letter_row, exposure_row, pane_rows, progress_row, stale_mark_row
 from pipeline.clickhouse.client import Client
-from pipeline.clickhouse.insert import insert
+from pipeline.clickhouse.insert import Row, insert
 from pipeline.clickhouse.tables import (
     COUNTED_EVENTS,
     DEAD_LETTERS_RAW,
@@ -149,10 +149,9 @@ class Writer(Service):
         for chunk in effects.chunks:
             chunk.done()
 
-    async def _rows(self, table: Table, rows: Iterable[bytes]) -> None:
+    async def _rows(self, table: Table, rows: Iterable[Row]) -> None:
         lines = Lines()
-        for row in rows:
-            lines.append(row)
+        lines.encode(list(rows))
         await self._lines(table, lines)
 
     async def _lines(self, table: Table, lines: Lines) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import orjson
 
 from pipeline.clickhouse.client import Client
 from pipeline.clickhouse.tables import RowFormat, Table
 from pipeline.runtime.errors import Stop
+
+#: Values in the order of a table's columns.
+Row = tuple[Any, ...]
 
 _ALWAYS: Final = {
     "async_insert": 0,
@@ -34,6 +39,11 @@ _ARCHIVE: Final = {
     "input_format_json_read_objects_as_strings": 1,
 }
 _SETTINGS: Final[Mapping[RowFormat, Mapping[str, object]]] = {"JSONCompactEachRow": _ALWAYS | _OURS, "JSONEachRow": _ALWAYS | _ARCHIVE}
+
+
+def encode(rows: Sequence[Row]) -> bytes:
+    """Rows as `insert` takes them, divided by commas. orjson leaves 4 KiB allocated under each of its results: encode many at once."""
+    return orjson.dumps(rows, option=orjson.OPT_NON_STR_KEYS)[1:-1]
 
 
 async def insert(client: Client, table: Table, rows: bytes, count: int) -> None:

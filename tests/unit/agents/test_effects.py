@@ -6,9 +6,9 @@ from pipeline.agents.effects import Lines
 
 
 def test_lines_are_one_text_whatever_they_were_added_as() -> None:
-    """Single rows, many at once and those of a later flush become one text in order, and are counted."""
+    """Rows encoded at different times and those of a later flush become one text in order, and are counted."""
     lines, later = Lines(), Lines()
-    lines.append(b"[1]")
+    lines.encode([(1,)])
     lines.encode([])
     later.encode([(2, "zwei"), (3, None)])
     lines.add(later)
@@ -22,6 +22,6 @@ def test_the_first_line_is_one_row() -> None:
     lines, earlier = Lines(), Lines()
     lines.encode([(1, "a"), (2, "b")])
     assert orjson.loads(lines.first) == [1, "a"]
-    earlier.append(b"[0]")
+    earlier.encode([(0,)])
     earlier.add(lines)
     assert earlier.first == b"[0]"

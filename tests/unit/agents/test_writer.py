@@ -79,7 +79,7 @@ class Bench:
         offsets = range(self.ledger.expected, self.ledger.expected + rows)
         effects.chunks.append(self.ledger.deliver([record(offset) for offset in offsets], rows, self.clock.now))
         for offset in offsets:
-            effects.event_rows.append(b"[%d]" % offset)
+            effects.event_rows.encode([(offset,)])
         return effects
 
 
