@@ -22,7 +22,9 @@ def feeds(event: Mapping[str, Any]) -> tuple[Fed, Fed]:
 
 def path_template(path: str) -> str:
     """A path without query and fragment, so that a label does not carry what a visitor typed."""
-    return path.split("?", 1)[0].split("#", 1)[0] or "/"
+    if "?" in path or "#" in path:
+        path = path.split("?", 1)[0].split("#", 1)[0]
+    return path or "/"
 
 
 def _menu_generation(properties: Mapping[str, Any], _: Mapping[str, Any]) -> Fed:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Exposure:
+class Exposure(NamedTuple):
     """The smaller of two exposures of one (subject, flag) is the first: by time, ties by event id."""
 
     first_at_ms: int

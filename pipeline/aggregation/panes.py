@@ -15,7 +15,10 @@ Key = tuple[int, str, Labels]
 
 @dataclass(slots=True)
 class Pane:
-    """A running pane. `sum_millionths` adds values that were each rounded once; `last_offset` is the last record folded in."""
+    """A running pane. `sum_millionths` adds values that were each rounded once; `last_offset` is the last record folded in.
+
+    `has_changed` since it was last read out.
+    """
 
     key: Key
     count: int = 0
@@ -23,11 +26,15 @@ class Pane:
     buckets: dict[int, int] = field(default_factory=dict)
     last_offset: int = -1
     first_received_ms: int = 0
+    has_changed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Snapshot:
-    """What a pane stood at: it replaces every snapshot of the same pane and partition with a lower `version`."""
+    """What a pane stood at: it replaces every snapshot of the same pane and partition with a lower `version`. Nobody changes it.
+
+    Not frozen: Python makes a frozen one five times as slowly, and a busy worker makes one per pane and flush.
+    """
 
     metric: str
     labels: Labels
@@ -49,7 +56,7 @@ class Panes:
     def __init__(self, loaded: Iterable[Snapshot] = ()) -> None:
         self._panes: dict[Key, Pane] = {}
         self._kept: dict[tuple[int, str], tuple[set[str], ...]] = {}
-        self._changed: dict[Key, Pane] = {}
+        self._changed: list[Pane] = []
         self._looked_at = 0
         for row in loaded:
             key = (row.start_ms, row.metric, row.labels)
@@ -67,7 +74,9 @@ class Panes:
             return
         pane.count += 1
         pane.last_offset = offset
-        self._changed[pane.key] = pane
+        if not pane.has_changed:
+            pane.has_changed = True
+            self._changed.append(pane)
         if value is not None:
             bucket = bucket_of(value)
             pane.sum_millionths += millionths(value)
@@ -75,8 +84,10 @@ class Panes:
 
     def changed(self) -> list[Snapshot]:
         """Snapshots of the panes folded into since the last call."""
-        changed, self._changed = self._changed, {}
-        return [_snapshot(pane, 2 * pane.last_offset) for pane in changed.values()]
+        changed, self._changed = self._changed, []
+        for pane in changed:
+            pane.has_changed = False
+        return [_snapshot(pane, 2 * pane.last_offset) for pane in changed]
 
     def all(self, version: int) -> list[Snapshot]:
         """Snapshots of every pane, as a repair writes them."""
@@ -87,7 +98,7 @@ class Panes:
         if pane_start(start_ms) == self._looked_at:
             return
         self._looked_at = 0 if self._changed else pane_start(start_ms)
-        for key in [key for key in self._panes if key[0] < start_ms and key not in self._changed]:
+        for key in [key for key, pane in self._panes.items() if key[0] < start_ms and not pane.has_changed]:
             del self._panes[key]
             self._kept.pop(key[:2], None)
 

@@ -77,9 +77,7 @@ class PartitionState:
         folded = Folded(bad=dict(decoded.bad))
         candidates = self._candidates(records, decoded, folded)
         if candidates:
-            verdicts = self._judge(candidates, decoded)
-            for candidate, verdict in zip(candidates, verdicts, strict=True):
-                self._fold_one(candidate, verdict, decoded, folded)
+            self._fold_counted(candidates, self._judge(candidates, decoded), decoded, folded)
         self.position = next_position
         return folded
 
@@ -105,29 +103,31 @@ class PartitionState:
             bytes.fromhex(ids.replace("-", "")), [c.offset for c in candidates], [c.content_hash for c in candidates]
         )
 
-    def _fold_one(self, candidate: Counted, verdict: Verdict, decoded: Decoded, folded: Folded) -> None:
-        event = decoded.events[candidate.index]
-        assert event is not None
-        if verdict is _CONFLICTING:
-            folded.bad[candidate.index] = _conflict(event)
-            return
-        occurred_ms, received_ms = candidate.occurred_ms, candidate.received_ms
-        reached_ms = occurred_ms if occurred_ms < received_ms else received_ms
-        if reached_ms > self.watermark_ms:  # noqa: PLR1730  `max` costs as much as the rest of this
-            self.watermark_ms = reached_ms
-        if verdict is _REPEATING:
-            folded.repeats += 1
-            return
-        folded.counted.append(candidate)
-        start_ms = pane_start(occurred_ms)
-        if start_ms < oldest_open(self.watermark_ms):
-            folded.stale[hour_of(occurred_ms)] = candidate.offset
-        else:
-            for metric, labels, value in feeds(event):
-                self.panes.fold(start_ms, metric, labels, value, candidate.offset, received_ms)
-        if event["event_type"] == "feature_exposure" and (fact := exposure(event, occurred_ms)) is not None:
-            key, seen = fact
-            folded.exposures[key] = min(seen, folded.exposures.get(key, seen))
+    def _fold_counted(self, candidates: Sequence[Counted], verdicts: Sequence[Verdict], decoded: Decoded, folded: Folded) -> None:
+        fold = self.panes.fold
+        for candidate, verdict in zip(candidates, verdicts, strict=True):
+            event = decoded.events[candidate.index]
+            assert event is not None
+            if verdict is _CONFLICTING:
+                folded.bad[candidate.index] = _conflict(event)
+                continue
+            occurred_ms, received_ms = candidate.occurred_ms, candidate.received_ms
+            reached_ms = occurred_ms if occurred_ms < received_ms else received_ms
+            if reached_ms > self.watermark_ms:  # noqa: PLR1730  `max` would cost as much as the rest of this
+                self.watermark_ms = reached_ms
+            if verdict is _REPEATING:
+                folded.repeats += 1
+                continue
+            folded.counted.append(candidate)
+            start_ms = pane_start(occurred_ms)
+            if start_ms < oldest_open(self.watermark_ms):
+                folded.stale[hour_of(occurred_ms)] = candidate.offset
+            else:
+                for metric, labels, value in feeds(event):
+                    fold(start_ms, metric, labels, value, candidate.offset, received_ms)
+            if event["event_type"] == "feature_exposure" and (fact := exposure(event, occurred_ms)) is not None:
+                key, seen = fact
+                folded.exposures[key] = min(seen, folded.exposures.get(key, seen))
 
 
 def _key(event: Mapping[str, Any]) -> str:

@@ -371,10 +371,13 @@ class ChunkSource(Service, ConsumerRebalanceListener):
 
 def split(records: list[ConsumerRecord], max_bytes: int) -> Iterator[tuple[list[ConsumerRecord], int]]:
     """Cut one partition's records into runs of at most `max_bytes` of keys and values, with their size; a larger record is alone."""
+    sizes = [len(record.value or b"") + len(record.key or b"") for record in records]
+    if (total := sum(sizes)) <= max_bytes:
+        yield records, total
+        return
     part: list[ConsumerRecord] = []
     part_bytes = 0
-    for record in records:
-        size_bytes = len(record.value or b"") + len(record.key or b"")
+    for record, size_bytes in zip(records, sizes, strict=True):
         if part and part_bytes + size_bytes > max_bytes:
             yield part, part_bytes
             part, part_bytes = [], 0
