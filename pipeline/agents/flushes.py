@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final
+from math import ceil
+from typing import Any, Final
 
 import orjson
 
-from pipeline.aggregation.panes import Snapshot
-from schemas.metrics import METRICS
+from pipeline.aggregation.panes import Snapshot, named_labels
 from schemas.pane import SCHEMA_VERSION
 from schemas.timestamps import from_ms, isoformat_ms
 
@@ -21,20 +21,22 @@ def flush_values(
     source_partition: int, last_offset: int, watermark_ms: int | None, caught_up_at_ms: int | None, snapshots: Sequence[Snapshot]
 ) -> list[bytes]:
     """Values for `panes.v1`, in the order they must be written: only the last one carries watermark and caught_up_at."""
-    parts: list[list[bytes]] = [[]]
-    size = 0
-    for pane in map(_pane, snapshots):
-        if size + len(pane) > MAX_FLUSH_BYTES and parts[-1]:
-            parts.append([])
-            size = 0
-        parts[-1].append(pane)
-        size += len(pane) + 1
+    parts = _parts([_pane(snapshot) for snapshot in snapshots])
     complete = (_instant(watermark_ms), _instant(caught_up_at_ms))
     ends = [(None, None)] * (len(parts) - 1) + [complete]
     return [_flush(source_partition, last_offset, *end, part) for part, end in zip(parts, ends, strict=True)]
 
 
-def _flush(source_partition: int, last_offset: int, watermark: str | None, caught_up_at: str | None, panes: list[bytes]) -> bytes:
+def _parts(panes: Sequence[dict[str, Any]]) -> list[bytes]:
+    """Arrays of the panes, in order; as many as it takes to have none larger than a flush may be."""
+    text = orjson.dumps(panes, option=orjson.OPT_NON_STR_KEYS)
+    if len(text) <= MAX_FLUSH_BYTES or len(panes) == 1:
+        return [text]
+    in_one = ceil(len(panes) / ceil(len(text) / MAX_FLUSH_BYTES))
+    return [part for start in range(0, len(panes), in_one) for part in _parts(panes[start : start + in_one])]
+
+
+def _flush(source_partition: int, last_offset: int, watermark: str | None, caught_up_at: str | None, panes: bytes) -> bytes:
     return orjson.dumps(
         {
             "schema_version": SCHEMA_VERSION,
@@ -42,25 +44,22 @@ def _flush(source_partition: int, last_offset: int, watermark: str | None, caugh
             "last_offset": last_offset,
             "watermark": watermark,
             "caught_up_at": caught_up_at,
-            "panes": [orjson.Fragment(pane) for pane in panes],
+            "panes": orjson.Fragment(panes),
         }
     )
 
 
-def _pane(snapshot: Snapshot) -> bytes:
-    return orjson.dumps(
-        {
-            "metric": snapshot.metric,
-            "labels": dict(zip(METRICS[snapshot.metric].labels, snapshot.labels, strict=True)),
-            "start": _pane_start(snapshot.start_ms),
-            "count": snapshot.count,
-            "sum": snapshot.sum_millionths,
-            "buckets": snapshot.buckets,
-            "last_offset": snapshot.last_offset,
-            "version": snapshot.version,
-        },
-        option=orjson.OPT_NON_STR_KEYS,
-    )
+def _pane(snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        "metric": snapshot.metric,
+        "labels": named_labels(snapshot.metric, snapshot.labels),
+        "start": _pane_start(snapshot.start_ms),
+        "count": snapshot.count,
+        "sum": snapshot.sum_millionths,
+        "buckets": snapshot.buckets,
+        "last_offset": snapshot.last_offset,
+        "version": snapshot.version,
+    }
 
 
 @lru_cache(maxsize=1024)

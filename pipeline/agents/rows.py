@@ -10,12 +10,11 @@ import orjson
 
 from pipeline.agents.effects import PaneKey, Progress
 from pipeline.aggregation.exposures import Exposure, ExposureKey
-from pipeline.aggregation.panes import Snapshot
+from pipeline.aggregation.panes import Snapshot, named_labels
 from pipeline.aggregation.partition import Counted
 from pipeline.clickhouse.insert import Row
 from schemas.dead_letter import DeadLetter
 from schemas.event import MAX_VALUE_BYTES
-from schemas.metrics import METRICS
 
 #: Of a dead letter's bytes, so much is kept where analysts look; the whole is on the topic.
 SAMPLE_BYTES: Final = 200
@@ -59,7 +58,7 @@ def pane_row(partition: int, snapshot: Snapshot) -> Row:
     """A row of `panes_raw`."""
     return (
         snapshot.metric,
-        dict(zip(METRICS[snapshot.metric].labels, snapshot.labels, strict=True)),
+        named_labels(snapshot.metric, snapshot.labels),
         snapshot.start_ms / 1000,
         partition,
         snapshot.count,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from pipeline.aggregation.catalogue import Labels
 from pipeline.aggregation.histogram import bucket_of, millionths
 from pipeline.aggregation.watermark import pane_start
-from schemas.metrics import LABEL_VALUES_KEPT, OTHER
+from schemas.metrics import LABEL_VALUES_KEPT, METRICS, OTHER
 
 Key = tuple[int, str, Labels]
 
@@ -45,6 +46,12 @@ class Snapshot:
     last_offset: int
     first_received_ms: int
     version: int
+
+
+@lru_cache(maxsize=10_000)
+def named_labels(metric: str, labels: Labels) -> Mapping[str, str]:
+    """Label values by name; shared by all who ask, so never to be changed."""
+    return dict(zip(METRICS[metric].labels, labels, strict=True))
 
 
 class Panes:
@@ -111,7 +118,9 @@ class Panes:
     def _insert(self, pane: Pane) -> Pane:
         start_ms, metric, labels = pane.key
         self._panes[pane.key] = pane
-        kept = self._kept.setdefault((start_ms, metric), tuple(set() for _ in labels))
+        kept = self._kept.get((start_ms, metric))
+        if kept is None:
+            kept = self._kept[(start_ms, metric)] = tuple(set() for _ in labels)
         for values, value in zip(kept, labels, strict=True):
             if value != OTHER:
                 values.add(value)
