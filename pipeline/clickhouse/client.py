@@ -47,7 +47,7 @@ class Client:
         self._pool = httputil.get_pool_manager(maxsize=_THREADS)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="clickhouse")
         # They warn of every failed attempt; what failed is in the error that is raised here.
-        for noisy in ("clickhouse_connect", "urllib3"):
+        for noisy in ("clickhouse_connect", "urllib3.connectionpool"):
             logging.getLogger(noisy).setLevel(logging.ERROR)
 
     async def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:

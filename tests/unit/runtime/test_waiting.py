@@ -35,7 +35,6 @@ def test_it_begins_with_the_attempt_that_hung() -> None:
     """The first attempt that fails may have waited for its time-out already; each success ends it, and the next begins anew."""
     clock = Clock()
     waiting = Waiting("writing rows", clock)
-    assert waiting.reason is None
     assert waiting.goes_on("timed out", attempt_began=90.0) == 10.0
     clock.now = 111.0
     assert waiting.goes_on("timed out", attempt_began=101.0) == 21.0
