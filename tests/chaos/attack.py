@@ -39,6 +39,7 @@ class Attack:
     at_effects: Counter[str] = field(default_factory=Counter)
     _visitors: int = 0
     _zombies: list[Process] = field(default_factory=list)
+    _falling_asleep: int = 0
 
     async def run(self, faults: list[Fault]) -> None:
         """Return when the last fault is over and what it broke runs again."""
@@ -49,6 +50,8 @@ class Attack:
                 group.create_task(self._carry_out(fault))
 
     async def _carry_out(self, fault: Fault) -> None:
+        if fault.kind is not Kind.FREEZE_AT:
+            await until(lambda: not self._falling_asleep, _OBEYS_WITHIN_S)
         match fault.kind:
             case Kind.KILL | Kind.TERMINATE | Kind.KILL_AT | Kind.FREEZE | Kind.FREEZE_AT:
                 said = await self._at_worker(fault)
@@ -127,12 +130,14 @@ class Attack:
         return self.stubborn[-1]
 
     async def _freeze_at(self, worker: Process, fault: Fault) -> str:
-        """Nobody else is let at it, nor at the broker, until it is awake and has heard that its commits are refused."""
+        """Nothing else happens until it sleeps; nobody is let at it, nor at the broker, until it is awake and was refused a commit."""
         assert fault.order is not None
         self._zombies.append(worker)
         try:
             worker.order(fault.order)
+            self._falling_asleep += 1
             obeyed = await until(worker.frozen, _OBEYS_WITHIN_S)
+            self._falling_asleep -= 1
             worker.withdraw()
             self.at_effects.update([str(fault.order.point)] if obeyed else [])
             said = await self._freeze(worker, fault.seconds, "there" if obeyed else "did not come to it, stopped elsewhere")

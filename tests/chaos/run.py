@@ -19,7 +19,7 @@ from typing import Final
 
 from pipeline.embedded.sentinel import Sentinel
 from tests.chaos.attack import Attack
-from tests.chaos.faults import Fault, as_json
+from tests.chaos.faults import BOUNDARIES, Fault, as_json
 from tests.chaos.oracle import Report, Where, judge_world
 from tests.chaos.oracle_read import read_world
 from tests.chaos.oracle_trace import read_traces
@@ -34,6 +34,7 @@ EVENTS_PER_S: Final = 400.0
 _COUNTS: Final = ("kills_in_flight", "physical_duplicates", "commits_refused")
 #: With what a process may end by itself: it is started while the broker is away.
 _MAY_END: Final = "no Kafka broker answers"
+_PLACES: Final = "died or froze "
 _QUIET_WITHIN_S: Final = 150.0
 _AROUND_S: Final = 400.0  # start, end, and everything that waits in between, for a run that is stuck
 
@@ -159,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     outcome = run_one(options, faults, keep=lambda outcome: arguments.keep or not outcome.green)
     for difference in outcome.differences:
         say(difference)
-    say(f"died or froze {', '.join(outcome.at_effects)}")
+    say(_PLACES + ", ".join(outcome.at_effects))
     say(f"seed {seed}: {'green' if outcome.green else 'RED'}: {outcome}")
     return 0 if outcome.green else 1
 
@@ -175,18 +176,25 @@ async def _many(arguments: argparse.Namespace) -> int:
 
     sentinel = Sentinel()
 
+    places: set[str] = set()
+
     async def one(seed: int) -> int:
         async with turns:
-            return await _run_seed(seed, passed_on, sentinel, prefix=f"{seed:3} | " if arguments.jobs > 1 else "")
+            return await _run_seed(seed, passed_on, sentinel, places, prefix=f"{seed:3} | " if arguments.jobs > 1 else "")
 
     codes = await asyncio.gather(*(one(seed) for seed in seeds))
     red = [seed for seed, code in zip(seeds, codes, strict=True) if code]
     await asyncio.to_thread(sentinel.close)
+    spared = [str(point) for point in BOUNDARIES if str(point) not in places]
+    say(
+        f"died or froze at {len(BOUNDARIES) - len(spared)} of {len(BOUNDARIES)} boundaries"
+        + (f", not {', '.join(spared)}" if spared else "")
+    )
     say(f"{len(seeds) - len(red)} of {len(seeds)} seeds green" + (f", red: {', '.join(map(str, red))}" if red else ""))
     return 1 if red else 0
 
 
-async def _run_seed(seed: int, passed_on: list[str], sentinel: Sentinel, prefix: str) -> int:
+async def _run_seed(seed: int, passed_on: list[str], sentinel: Sentinel, places: set[str], prefix: str) -> int:
     say(f"seed {seed}")
     command = [sys.executable, "-m", "tests.chaos.run", "--seed", str(seed), *passed_on]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, start_new_session=True)
@@ -194,7 +202,10 @@ async def _run_seed(seed: int, passed_on: list[str], sentinel: Sentinel, prefix:
     sentinel.watch(process.pid)
     try:
         async for line in process.stdout:
-            say(prefix + line.decode().rstrip())
+            text = line.decode().rstrip()
+            say(prefix + text)
+            if text.startswith(_PLACES):
+                places.update(text.removeprefix(_PLACES).split(", "))
         return await process.wait()
     finally:
         with suppress(ProcessLookupError):

@@ -43,6 +43,12 @@ def watch_outlet(probe: Probe) -> None:
     Outlet.send = sent  # type: ignore[method-assign]
 
 
+def rows_of_numbers(block: bytes) -> list[list[float]]:
+    """Arrays as JSONCompactEachRow has them, with a comma or a line end between them."""
+    rows: list[list[float]] = orjson.loads(b"[" + block.strip().replace(b"\n", b",") + b"]")
+    return rows
+
+
 def watch_inserts(probe: Probe) -> None:
     insert_block = Client.insert_block
 
@@ -50,12 +56,11 @@ def watch_inserts(probe: Probe) -> None:
     async def inserted(self: Client, table: str, columns: Sequence[str], block: bytes, fmt: str, settings: Mapping[str, Any]) -> int:
         name = table.removeprefix(f"{DATABASE}.")
         probe.reached("before", name)
-        probe.trace.say("inserting", table=name, rows=block.count(b"\n"))
+        probe.trace.say("inserting", table=name)
         written = await insert_block(self, table, columns, block, fmt, settings)
         probe.trace.say("inserted", table=name, rows=written)
         if table == PARTITION_PROGRESS.name:
-            for line in block.splitlines():
-                partition, position, *_ = orjson.loads(line)
+            for partition, position, *_ in rows_of_numbers(block):
                 probe.trace.say("progress", partition=partition, position=position)
         probe.reached("after", name)
         return written
