@@ -48,7 +48,7 @@ class Ingest:
         return state.position
 
     def fold(self, chunk: Chunk) -> None:
-        """Fold one chunk. After an exception the partition's state is gone, and the caller rewinds the partition."""
+        """Fold one chunk, and let go of its records. After an exception the partition's state is gone, and the caller rewinds it."""
         owned = self._owned.pop(chunk.tp.partition, None)
         if owned is None or owned.state.position != chunk.follows_on or owned.ledger not in (None, chunk.ledger):
             raise ValueError(f"{chunk.tp}: the state does not stand at {chunk.follows_on}, where the chunk begins")
@@ -57,6 +57,7 @@ class Ingest:
         decoded = decode([record.value or b"" for record in records])
         folded = owned.state.fold(records, decoded, chunk.last_offset + 1)
         self._collect(owned, chunk, decoded, folded)
+        chunk.forget_records()
         self._owned[chunk.tp.partition] = owned
 
     def take(self, partition: int, ledger: Ledger) -> Effects | None:

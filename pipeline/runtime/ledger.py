@@ -45,7 +45,7 @@ class Ledger:
             raise ValueError(f"{_name(self.tp)}: delivered to an ownership that has ended")
         if records[0].offset < self.expected:  # a hole is fine (compaction, transaction markers), disorder is not
             raise ValueError(f"{_name(self.tp)}: offset {records[0].offset} came again, {self.expected} or later was expected")
-        chunk = Chunk(self, self.expected, records[-1].offset, records, size_bytes, now)
+        chunk = Chunk(self, self.expected, records[-1].offset, records, len(records), size_bytes, now)
         self.expected = chunk.last_offset + 1
         self.records_open += len(records)
         self.bytes_open += size_bytes
@@ -85,7 +85,7 @@ class Ledger:
 
     def _give_back(self, chunk: Chunk) -> None:
         if not self.abandoned:
-            self.records_open -= len(chunk.records)
+            self.records_open -= chunk.records_open
             self.bytes_open -= chunk.size_bytes
 
 
@@ -101,6 +101,7 @@ class Chunk:
     follows_on: int
     last_offset: int
     records: Sequence[ConsumerRecord]
+    records_open: int
     size_bytes: int
     delivered_at: float
     is_done: bool = field(default=False, init=False)
@@ -114,6 +115,10 @@ class Chunk:
     def abandoned(self) -> bool:
         """The ownership has ended: do not fold it, nothing of it will be committed."""
         return self.ledger.abandoned
+
+    def forget_records(self) -> None:
+        """Let go of the records, when what follows from them is held elsewhere; they count as open until the chunk is done or released."""
+        self.records = ()
 
     def done(self) -> None:
         """Say that every effect of the chunk is durable. Idempotent; without effect when it was released or the ownership has ended."""
@@ -131,7 +136,7 @@ class Chunk:
 
     def _give_back(self) -> None:
         self.ledger._give_back(self)
-        self.records, self.size_bytes = (), 0
+        self.records, self.records_open, self.size_bytes = (), 0, 0
 
 
 def _name(tp: TopicPartition) -> str:

@@ -33,6 +33,17 @@ def test_a_released_chunk_holds_no_memory_and_holds_back_the_commit_for_good() -
     assert (ledger.records_open, ledger.committable, ledger.chunks_open) == (0, 1, 1)
 
 
+def test_forgotten_records_are_open_until_the_chunk_is_done() -> None:
+    """Their effects are still held somewhere: what bounds memory goes on counting them, exactly once."""
+    ledger = Ledger(TP, 0)
+    chunk = ledger.deliver([record(0), record(1)], 20, 0.0)
+    chunk.forget_records()
+    assert (list(chunk.records), ledger.records_open, ledger.bytes_open) == ([], 2, 20)
+    chunk.done()
+    chunk.done()
+    assert (ledger.records_open, ledger.bytes_open, ledger.committable) == (0, 0, 2)
+
+
 def test_what_follows_a_released_chunk_is_not_kept() -> None:
     """A warehouse may be away for days: chunks that nobody will commit are not collected meanwhile."""
     ledger = Ledger(TP, 0)
