@@ -84,10 +84,8 @@ class Ingest:
         event_rows, counted_rows = [], []
         for counted in folded.counted:
             i = counted.index
-            event = decoded.events[i]
-            assert event is not None
-            event_rows.append(event_row(event, decoded.properties[i], counted, partition, decoded.source_names.get(i, "")))
-            counted_rows.append(counted_row(event["event_id"], counted, partition))
+            event_rows.append(event_row(counted, decoded.properties[i], partition, decoded.source_names.get(i, "")))
+            counted_rows.append(counted_row(counted, partition))
         pending.event_rows.encode(event_rows)
         pending.counted_rows.encode(counted_rows)
         pending.dead_letters += [_dead_letter(records[i], bad) for i, bad in folded.bad.items()]

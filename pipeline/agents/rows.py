@@ -24,8 +24,9 @@ _SAMPLE_WIDTH: Final = 50
 _NEVER: Final = -1
 
 
-def event_row(event: Mapping[str, Any], properties: bytes, counted: Counted, partition: int, source_name: str) -> Row:
+def event_row(counted: Counted, properties: bytes, partition: int, source_name: str) -> Row:
     """A row of `events_raw`."""
+    event = counted.event
     source, trace = event["source"], event.get("trace")
     return (
         event["event_id"],
@@ -49,9 +50,9 @@ def event_row(event: Mapping[str, Any], properties: bytes, counted: Counted, par
     )
 
 
-def counted_row(event_id: str, counted: Counted, partition: int) -> Row:
+def counted_row(counted: Counted, partition: int) -> Row:
     """A row of `counted_events`."""
-    return partition, counted.offset, event_id, counted.content_hash, counted.received_ms / 1000
+    return partition, counted.offset, counted.event["event_id"], counted.content_hash, counted.received_ms / 1000
 
 
 def pane_row(partition: int, snapshot: Snapshot) -> Row:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any, Final, Protocol
 
 from xxhash import xxh3_64_intdigest
@@ -17,7 +18,7 @@ from pipeline.aggregation.owners import partitions_of
 from pipeline.aggregation.panes import Panes
 from pipeline.aggregation.repeats import RepeatWindow, Verdict
 from pipeline.aggregation.watermark import clamp, hour_of, oldest_open, pane_start
-from schemas.event import BadEvent, Decoded, FieldError
+from schemas.event import AnyEvent, BadEvent, Decoded, FieldError
 from schemas.partitioning import event_key
 from schemas.timestamps import to_ms
 
@@ -43,6 +44,7 @@ class Counted:
     """One event that counts: its place in the chunk and what was decided about it."""
 
     index: int
+    event: AnyEvent
     offset: int
     occurred_ms: int
     sent_ms: int
@@ -77,37 +79,39 @@ class PartitionState:
         folded = Folded(bad=dict(decoded.bad))
         candidates = self._candidates(records, decoded, folded)
         if candidates:
-            self._fold_counted(candidates, self._judge(candidates, decoded), decoded, folded)
+            self._fold_counted(candidates, self._judge(candidates), folded)
         self.position = next_position
         return folded
 
     def _candidates(self, records: Sequence[Record], decoded: Decoded, folded: Folded) -> list[Counted]:
         """The valid events that belong here; those of another partition go to `folded.moved`."""
-        candidates = []
-        owners = iter(partitions_of([_key(event) for event in decoded.events if event is not None]))
+        candidates, keys = [], []
         for i, (record, event, properties) in enumerate(zip(records, decoded.events, decoded.properties, strict=True)):
             if event is None:
                 continue
-            if next(owners) != self.partition and not _was_moved(record):
-                folded.moved.append(i)
-                continue
+            user_id = event.get("user_id")
+            keys.append(event_key(user_id, event.get("session_id"), event["event_id"]))
             sent_ms, received_ms = to_ms(event["occurred_at"]), record.timestamp
-            content = f"{event['event_type']}\0{sent_ms}\0{event.get('user_id') or ''}\0".encode() + properties
             occurred_ms = clamp(sent_ms, received_ms)
-            candidates.append(Counted(i, record.offset, occurred_ms, sent_ms, received_ms, xxh3_64_intdigest(content)))
-        return candidates
+            content = f"{event['event_type']}\0{sent_ms}\0{user_id or ''}\0".encode() + properties
+            candidates.append(Counted(i, event, record.offset, occurred_ms, sent_ms, received_ms, xxh3_64_intdigest(content)))
+        owners = partitions_of(keys)
+        if owners.count(self.partition) == len(owners):
+            return candidates
+        here = [owner == self.partition or _was_moved(records[c.index]) for owner, c in zip(owners, candidates, strict=True)]
+        folded.moved += [candidate.index for candidate, stays in zip(candidates, here, strict=True) if not stays]
+        return list(compress(candidates, here))
 
-    def _judge(self, candidates: Sequence[Counted], decoded: Decoded) -> Sequence[Verdict]:
-        ids = "".join([decoded.events[c.index]["event_id"] for c in candidates])  # type: ignore[index]  # candidates are events
+    def _judge(self, candidates: Sequence[Counted]) -> Sequence[Verdict]:
+        ids = "".join([c.event["event_id"] for c in candidates])
         return self._repeats.judge(
             bytes.fromhex(ids.replace("-", "")), [c.offset for c in candidates], [c.content_hash for c in candidates]
         )
 
-    def _fold_counted(self, candidates: Sequence[Counted], verdicts: Sequence[Verdict], decoded: Decoded, folded: Folded) -> None:
+    def _fold_counted(self, candidates: Sequence[Counted], verdicts: Sequence[Verdict], folded: Folded) -> None:
         fold = self.panes.fold
         for candidate, verdict in zip(candidates, verdicts, strict=True):
-            event = decoded.events[candidate.index]
-            assert event is not None
+            event = candidate.event
             if verdict is _CONFLICTING:
                 folded.bad[candidate.index] = _conflict(event)
                 continue
@@ -128,10 +132,6 @@ class PartitionState:
             if event["event_type"] == "feature_exposure" and (fact := exposure(event, occurred_ms)) is not None:
                 key, seen = fact
                 folded.exposures[key] = min(seen, folded.exposures.get(key, seen))
-
-
-def _key(event: Mapping[str, Any]) -> str:
-    return event_key(event.get("user_id"), event.get("session_id"), event["event_id"])
 
 
 def _was_moved(record: Record) -> bool:
