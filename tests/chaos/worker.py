@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from functools import wraps
 from typing import Any, Final
 
 import orjson
-from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError
 
 from pipeline.agents.outlet import Outlet
 from pipeline.clickhouse.client import DATABASE, Client
@@ -24,6 +24,7 @@ from schemas.topics import DLQ, EVENTS, PANES
 from tests.chaos.plant import plant
 from tests.chaos.probe import Probe
 
+_REFUSALS: Final = (UnknownMemberIdError, IllegalGenerationError, RebalanceInProgressError)
 _SENT: Final = {EVENTS.name: "moved", PANES.name: "panes.v1", DLQ.name: "dlq.v1"}
 
 
@@ -93,28 +94,35 @@ def watch_chunks(probe: Probe) -> None:
 
 
 def watch_commits(probe: Probe) -> None:
-    commit = AIOKafkaConsumer.commit
+    """The broker's answers are seen where aiokafka reads them: a caller that woke up late no longer waits for its own."""
+    commit, ask_broker = AIOKafkaConsumer.commit, GroupCoordinator._do_commit_offsets
+
+    def of_events(offsets: Mapping[TopicPartition, Any]) -> bool:
+        return any(tp.topic == EVENTS.name for tp in offsets)
 
     @wraps(commit)
-    async def committed(self: Any, offsets: Mapping[Any, int]) -> None:
-        mine = [(tp.partition, offset) for tp, offset in offsets.items() if tp.topic == EVENTS.name]
-        if not mine:
-            await commit(self, offsets)
-            return
-        probe.reached("before", "commit")
+    async def committed(self: Any, offsets: Mapping[TopicPartition, int]) -> None:
+        if of_events(offsets):
+            probe.reached("before", "commit")
+        await commit(self, offsets)
+        if of_events(offsets):
+            probe.reached("after", "commit")
+
+    @wraps(ask_broker)
+    async def answered(self: Any, assignment: Any, offsets: Mapping[TopicPartition, Any]) -> None:
         what = "commit_unanswered"
         try:
-            await commit(self, offsets)
+            await ask_broker(self, assignment, offsets)
             what = "commit"
-        except (CommitFailedError, IllegalStateError, asyncio.CancelledError) as error:
-            what = "commit_unanswered" if isinstance(error, asyncio.CancelledError) else "commit_refused"
+        except _REFUSALS:
+            what = "commit_refused"
             raise
         finally:
-            for partition, offset in mine:
-                probe.trace.say(what, partition=partition, offset=offset)
-        probe.reached("after", "commit")
+            for tp, offset in offsets.items() if of_events(offsets) else ():
+                probe.trace.say(what, partition=tp.partition, offset=offset.offset)
 
     AIOKafkaConsumer.commit = committed
+    GroupCoordinator._do_commit_offsets = answered
 
 
 def main() -> None:
