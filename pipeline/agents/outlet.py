@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 from mode import Service
@@ -14,6 +14,9 @@ from pipeline.runtime.errors import RetryAfter
 from pipeline.runtime.producer import Message, send_all, start_producer, stop_producer
 from pipeline.runtime.waiting import Waiting
 from schemas.topics import DLQ
+
+#: The flushes of all partitions of a worker go out together: batches of one partition wait for each other's answers.
+BATCH_BYTES: Final = 512 << 10
 
 
 class Outlet(Service):
@@ -31,7 +34,9 @@ class Outlet(Service):
 
     async def on_start(self) -> None:
         largest = int(DLQ.config["max.message.bytes"])
-        self._producer = await start_producer(self._bootstrap_servers, self._client_id, compression="zstd", max_request_bytes=largest)
+        self._producer = await start_producer(
+            self._bootstrap_servers, self._client_id, compression="zstd", max_request_bytes=largest, max_batch_bytes=BATCH_BYTES
+        )
 
     async def on_stop(self) -> None:
         if self._producer is not None:
