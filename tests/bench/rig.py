@@ -103,9 +103,12 @@ class Rig:
 
 
 @contextmanager
-def running_rig(folder: Path) -> Iterator[Rig]:
-    """A broker and an engine of their own until the block ends, together with everything that was started on them."""
-    cores = choose_cores(os.sched_getaffinity(0))
+def running_rig(folder: Path, cores: Cores | None = None) -> Iterator[Rig]:
+    """A broker and an engine of their own until the block ends, together with everything that was started on them.
+
+    Without `cores` the measured process has one of its own.
+    """
+    cores = cores or choose_cores(os.sched_getaffinity(0))
     with pinned_to(cores.rest), embedded_broker(folder / "kafka") as kafka, embedded_clickhouse(folder / "clickhouse") as clickhouse:
         rig = Rig(kafka, clickhouse, cores, folder)
         try:

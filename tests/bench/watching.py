@@ -16,7 +16,7 @@ from schemas.topics import PANES
 from tests.bench.sightings import Sightings
 from tests.stack_fixtures import ClickHouseServer
 
-ROWS_EVERY_S: Final = 0.01
+ROWS_EVERY_S: Final = 0.03
 
 #: Only parts that are at most ten seconds old are looked at: received_at is part of the partition key, so every part knows its range.
 _ROWS: Final = """SELECT kafka_partition, max(kafka_offset) FROM telemetry.events_raw
