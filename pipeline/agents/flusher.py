@@ -27,6 +27,9 @@ from schemas.topics import EVENTS, PANES
 
 #: An idle partition says so this often; the contract promises every two seconds.
 IDLE_FLUSH_S: Final = 1.0
+#: A flush this full is one of a worker that catches up: nobody waits for its panes, and each flush encodes every pane it has touched.
+FULL_RATIO: Final = 0.25
+FULL_INTERVALS: Final = 4
 
 
 class Flusher(Service):
@@ -48,9 +51,12 @@ class Flusher(Service):
 
     @Service.task
     async def _flush_regularly(self) -> None:
+        due = self._clock.monotonic()
         while not self.should_stop:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._full.wait(), self._settings.flush_interval_ms / 1000)
+                await asyncio.wait_for(self._full.wait(), max(0.0, due - self._clock.monotonic()))
+            is_full = self._folded >= FULL_RATIO * self._settings.flush_records
+            due = self._clock.monotonic() + self._settings.flush_interval_ms / 1000 * (FULL_INTERVALS if is_full else 1)
             await self.flush()
 
     async def flush(self) -> None:

@@ -61,7 +61,7 @@ class Worker(BaseModel):
     max_records_open: int = 40_000
     max_bytes_open: int = 64 << 20
     flush_records: int = 20_000
-    flush_interval_ms: int = 200
+    flush_interval_ms: int = 100
 
 
 class Receiver(BaseModel):
