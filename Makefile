@@ -32,7 +32,7 @@ demo: setup ## real data, live traffic and one incident, from the first failure 
 .PHONY: test
 test: setup ## all tests that need nothing more than setup brings
 	$(BIN)/python -m pytest
-	@$(BIN)/python -c 'print("Not run: make test-go (it needs Go), make bench-alert and make chaos (each takes half an hour and more), make outage (fifteen minutes), make chaos-selftest (five minutes).")'
+	@$(BIN)/python -c 'print("Not run: make test-go (it needs Go), make bench-alert and make chaos (each takes half an hour and more), make bench and make outage (a quarter of an hour each), make chaos-selftest and make fuzz (five minutes each).")'
 
 .PHONY: test-go
 test-go: setup ## clickhouse-go over HTTP against the embedded ClickHouse; needs Go

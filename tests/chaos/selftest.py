@@ -13,6 +13,8 @@ from tests.chaos.plant import Plant
 from tests.chaos.run import Options, run_one, say
 
 _SEED: Final = 7
+#: Where a first copy is lost a later one counts in its place, with its own time of receipt or content: few panes are too high by that.
+FEW_RATIO: Final = 0.1
 _NUMBER: Final = r"(?:count (\d+)|\d+ of (\d+)|(nothing))"
 _CHANGE: Final = re.compile(rf"L4 (\S+) .*want {_NUMBER}.* got {_NUMBER}")
 
@@ -49,8 +51,9 @@ def lost(differences: Sequence[str]) -> str | None:
         return f"no difference of {', '.join(sorted(missing))}"
     if not any("is neither in events nor in dead_letters" in line for line in differences):
         return "no acknowledged event is lost"
-    if too_many := [by for by in changes(differences, "panes") if by > 0]:
-        return f"{len(too_many)} panes are too high"
+    by = changes(differences, "panes")
+    if sum(one > 0 for one in by) > FEW_RATIO * len(by):
+        return f"{sum(one > 0 for one in by)} panes are too high"
     return "events are there twice" if "L2" in laws(differences) else None
 
 
