@@ -91,7 +91,8 @@ class Writer(Service):
                 effects.add(waiting)
             self._waiting = []
             await self._write_or_let_go(effects)
-            await self.sleep(max(0.0, began + WRITE_INTERVAL_S - self._clock.monotonic()))
+            if not self._is_half_full():  # else it is behind, and waiting would cap the rate
+                await self.sleep(max(0.0, began + WRITE_INTERVAL_S - self._clock.monotonic()))
 
     async def _write_or_let_go(self, effects: Effects) -> None:
         while True:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import sys
+from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
+from struct import Struct
+from typing import Final
 
 from pipeline.aggregation.catalogue import Labels
 from pipeline.aggregation.histogram import bucket_of, millionths
-from pipeline.aggregation.watermark import pane_start
+from pipeline.aggregation.watermark import OPEN_MS, pane_start
 from schemas.metrics import LABEL_VALUES_KEPT, METRICS, OTHER
 
 Key = tuple[int, str, Labels]
+
+#: Panes that start so far behind the watermark are packed: few events still come for them, and packed they take a tenth of the memory.
+COLD_AFTER_MS: Final = 60_000
+_PACKED: Final = Struct("<qqqq")  # count, sum_millionths, last_offset, first_received_ms; buckets and their counts follow
 
 
 @dataclass(slots=True)
@@ -62,6 +71,7 @@ class Panes:
 
     def __init__(self, loaded: Iterable[Snapshot] = ()) -> None:
         self._panes: dict[Key, Pane] = {}
+        self._cold: dict[Key, bytes] = {}
         self._kept: dict[tuple[int, str], tuple[set[str], ...]] = {}
         self._changed: list[Pane] = []
         self._looked_at = 0
@@ -71,7 +81,7 @@ class Panes:
             self._insert(pane)
 
     def __len__(self) -> int:
-        return len(self._panes)
+        return len(self._panes) + len(self._cold)
 
     def fold(self, start_ms: int, metric: str, labels: Labels, value: float | None, offset: int, received_ms: int) -> None:
         """Add one record; no effect when its offset is not beyond what the pane already holds."""
@@ -98,25 +108,36 @@ class Panes:
 
     def all(self, version: int) -> list[Snapshot]:
         """Snapshots of every pane, as a repair writes them."""
-        return [_snapshot(pane, version) for pane in self._panes.values()]
+        return [_snapshot(pane, version) for pane in (*self._panes.values(), *(_unpacked(*item) for item in self._cold.items()))]
 
     def forget_before(self, start_ms: int) -> None:
-        """Give back the memory of panes that closed and were read out. Costs a look at every pane, once per ten seconds of event time."""
+        """Give back the memory of panes that closed and were read out. Costs a look at every pane, once per ten seconds of event time.
+
+        Of those that are open the older ones are packed.
+        """
         if pane_start(start_ms) == self._looked_at:
             return
         self._looked_at = 0 if self._changed else pane_start(start_ms)
-        for key in [key for key, pane in self._panes.items() if key[0] < start_ms and not pane.has_changed]:
-            del self._panes[key]
+        cold_ms = start_ms + OPEN_MS - COLD_AFTER_MS
+        for key in [key for key, pane in self._panes.items() if key[0] < cold_ms and not pane.has_changed]:
+            self._cold[key] = _packed(self._panes.pop(key))
+        for key in [key for key in self._cold if key[0] < start_ms]:
+            del self._cold[key]
             self._kept.pop(key[:2], None)
 
     def _find(self, key: Key, received_ms: int) -> Pane:
         start_ms, metric, labels = key
-        capped = self._capped(start_ms, metric, labels)
-        pane = self._panes.get((start_ms, metric, capped))
-        return pane or self._insert(Pane((start_ms, metric, capped), first_received_ms=received_ms))
+        capped_key = (start_ms, metric, self._capped(start_ms, metric, labels))
+        if (pane := self._panes.get(capped_key)) is not None:
+            return pane
+        if (packed := self._cold.pop(capped_key, None)) is not None:
+            return self._insert(_unpacked(capped_key, packed))
+        return self._insert(Pane(capped_key, first_received_ms=received_ms))
 
     def _insert(self, pane: Pane) -> Pane:
         start_ms, metric, labels = pane.key
+        labels = tuple(map(sys.intern, labels))  # each event brings strings of its own
+        pane.key = (start_ms, metric, labels)
         self._panes[pane.key] = pane
         kept = self._kept.get((start_ms, metric))
         if kept is None:
@@ -133,6 +154,17 @@ class Panes:
         return tuple(
             value if value in values or len(values) < LABEL_VALUES_KEPT else OTHER for values, value in zip(kept, labels, strict=True)
         )
+
+
+def _packed(pane: Pane) -> bytes:
+    head = _PACKED.pack(pane.count, pane.sum_millionths, pane.last_offset, pane.first_received_ms)
+    return head + array("i", chain.from_iterable(pane.buckets.items())).tobytes()
+
+
+def _unpacked(key: Key, packed: bytes) -> Pane:
+    count, sum_millionths, last_offset, first_received_ms = _PACKED.unpack_from(packed)
+    numbers = array("i", packed[_PACKED.size :])
+    return Pane(key, count, sum_millionths, dict(zip(numbers[::2], numbers[1::2], strict=True)), last_offset, first_received_ms)
 
 
 def _snapshot(pane: Pane, version: int) -> Snapshot:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from pipeline.aggregation.panes import Panes, Snapshot
+from pipeline.aggregation.panes import COLD_AFTER_MS, Panes, Snapshot
+from pipeline.aggregation.watermark import OPEN_MS
 
 START = 1_764_000_000_000
 
@@ -65,4 +66,24 @@ def test_closed_panes_are_forgotten_only_after_they_were_read_out() -> None:
     assert len(panes) == 1
     panes.changed()
     panes.forget_before(START + 10_000)
+    assert len(panes) == 0
+
+
+def test_a_packed_pane_goes_on_as_if_it_had_not_been_packed() -> None:
+    """Records that come minutes later for an open pane, after a replay too, find its count, sum, buckets and last offset."""
+    labels = ("ollama", "full")
+    panes, unpacked = Panes(), Panes()
+    for each in (panes, unpacked):
+        for offset, value in ((3, 100.0), (5, 0.0), (8, 250.5)):
+            each.fold(0, "menu_generation", labels, value, offset, 1_000)
+        each.changed()
+    panes.forget_before(COLD_AFTER_MS + 10_000 - OPEN_MS)
+    assert not panes._panes, "it is packed"
+    assert len(panes) == 1
+    assert panes.all(9) == unpacked.all(9)
+    for each in (panes, unpacked):
+        each.fold(0, "menu_generation", labels, 7.0, 8, 2_000)
+        each.fold(0, "menu_generation", labels, 7.0, 9, 2_000)
+    assert panes.changed() == unpacked.changed()
+    panes.forget_before(10_000)
     assert len(panes) == 0
