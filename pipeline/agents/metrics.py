@@ -16,7 +16,8 @@ LET_GO = Counter("nutricoach_worker_let_go_total", "Times that effects ClickHous
 REPAIRS = Counter(
     "nutricoach_worker_repairs_total",
     "Closed partition-hours that were not what their events say and were repaired, by cause: late events; what an audit found: missing, "
-    "repeat, repeat_elsewhere (its first copy is on another partition), extra, different; refused: too old to repair.",
+    "repeat, repeat_elsewhere (its first copy is on another partition), extra, different; refused: too old, or with events that "
+    "cannot be folded.",
     ["cause"],
 )
 REPAIRED_PANES = Counter("nutricoach_worker_repaired_panes_total", "Panes a repair changed.", ["cause"])

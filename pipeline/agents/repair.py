@@ -153,7 +153,11 @@ class Repair(Service):
                 log.warning("closed hours were not what their events say", partition=partition, cause=cause, panes=len(repaired))
         if compared.refused:
             metrics.REPAIRS.labels("refused").inc(len(compared.refused))
-            log.error("hours are too old to repair: their first events may be gone", partition=partition, hours_ms=compared.refused[:10])
+            log.error(
+                "hours are not repaired: too old, or with events that this version cannot fold",
+                partition=partition,
+                hours_ms=compared.refused[:10],
+            )
 
     async def _clear(self, partition: int, marks: Mapping[int, int]) -> None:
         settled = {hour_ms: marked for hour_ms, marked in marks.items() if self._is_settled(partition, marked)}

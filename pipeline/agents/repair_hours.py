@@ -11,7 +11,7 @@ from pipeline.agents.flushes import flush_values
 from pipeline.agents.repair_panes import Cause, Difference, batches, differences, refold
 from pipeline.agents.rows import pane_row
 from pipeline.aggregation.panes import Panes
-from pipeline.aggregation.watermark import oldest_open
+from pipeline.aggregation.watermark import hour_of, oldest_open
 from pipeline.clickhouse.client import Client
 from pipeline.clickhouse.insert import encode, insert
 from pipeline.clickhouse.repair import event_pages, events_by_hour, first_received_ms, hours_panes, repeated_panes
@@ -30,7 +30,7 @@ Send = Callable[[Sequence[Message]], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What came of comparing some hours; hours that are `refused` are too old and were not looked at."""
+    """What came of comparing some hours; those `refused` are too old, or have events that this version cannot fold."""
 
     differences: list[Difference]
     refused: list[int]
@@ -63,13 +63,15 @@ async def compare(client: Client, partition: int, progress: Progress, hours_ms: 
     if not judged:
         return Compared([], refused, 0)
     stored = await hours_panes(client, partition, judged)
-    panes, open_from_ms, events = Panes(), oldest_open(progress.watermark_ms), 0
+    panes, open_from_ms, events, unknown = Panes(), oldest_open(progress.watermark_ms), 0, set[int]()
     async for page in event_pages(client, partition, judged, progress.position):
         for begin in range(0, len(page), _TURN_EVENTS):
-            refold(panes, page[begin : begin + _TURN_EVENTS], open_from_ms)
+            unknown |= refold(panes, page[begin : begin + _TURN_EVENTS], open_from_ms)
             await asyncio.sleep(0)
         events += len(page)
-    return Compared(differences(panes, stored, open_from_ms, version_of(progress)), refused, events)
+    found = differences(panes, stored, open_from_ms, version_of(progress))
+    known = [difference for difference in found if hour_of(difference.right.start_ms) not in unknown]
+    return Compared(known, [*refused, *sorted(unknown)], events)
 
 
 async def causes(client: Client, partition: int, hours_ms: Sequence[int], found: Sequence[Difference]) -> dict[Cause, list[Difference]]:

@@ -40,13 +40,22 @@ class Difference:
         return known.get(repeated.get(self.right.start_ms), "extra")
 
 
-def refold(panes: Panes, events: Iterable[StoredEvent], open_from_ms: int) -> None:
-    """Fold stored first copies, by ascending offset, into the closed panes they belong to; those from `open_from_ms` on are the fold's."""
+def refold(panes: Panes, events: Iterable[StoredEvent], open_from_ms: int) -> set[int]:
+    """Fold stored first copies, by ascending offset, into the closed panes they belong to; those from `open_from_ms` on are the fold's.
+
+    Returns the hours, by their starts, that have events which this version cannot fold: what is right there is not known. Such an event
+    was written by another version, or by hand, and it must not end the worker.
+    """
+    unknown = set()
     for event in events:
         start_ms = pane_start(event.occurred_ms)
         if start_ms < open_from_ms:
-            for metric, labels, value in feeds(event.event()):
-                panes.fold(start_ms, metric, labels, value, event.offset, event.received_ms)
+            try:
+                for metric, labels, value in feeds(event.event()):
+                    panes.fold(start_ms, metric, labels, value, event.offset, event.received_ms)
+            except (KeyError, TypeError, ValueError, AttributeError):
+                unknown.add(hour_of(start_ms))
+    return unknown
 
 
 def differences(panes: Panes, stored: Iterable[Snapshot], open_from_ms: int, version: int) -> list[Difference]:

@@ -108,7 +108,8 @@ def as_text(report: Report, *, repair: bool) -> Iterator[str]:
         yield "…; --format json shows more"
     if report.refused:
         first = _iso(min(hour_ms for _, hour_ms in report.refused))
-        yield f"{len(report.refused):,} hours are refused, the earliest is {first}: they are so old that events of them may be gone"
+        why = "so old that events may be gone, or with events that cannot be folded"
+        yield f"{len(report.refused):,} hours are refused, the earliest is {first}: {why}"
     if not report.pane_count and not report.fact_count:
         yield "nothing differs"
         return

@@ -103,3 +103,17 @@ def test_hours_far_apart_are_not_read_together() -> None:
     """A batch spans no more than some months, however few its events are."""
     hours = [HOUR, HOUR + 2_000 * HOUR_MS, HOUR + 2_001 * HOUR_MS]
     assert batches(dict.fromkeys(hours, 0), 10) == [hours[:2], hours[2:]]
+
+
+def test_an_event_that_cannot_be_folded_makes_its_hour_unknown_and_ends_nothing() -> None:
+    """The hours of a menu without outcome, a page that is no text and properties that are no JSON are named; neighbours are folded."""
+    events = [
+        StoredEvent(1, "menu_generated", HOUR, HOUR, "web", b'{"recipe_count":1}'),
+        StoredEvent(2, "web_vital", HOUR + HOUR_MS, HOUR, "web", b'{"name":"LCP","page":7,"rating":"good","value":1}'),
+        StoredEvent(3, "recipe_view", HOUR + 2 * HOUR_MS, HOUR, "web", b"{"),
+        StoredEvent(4, "of a later version", HOUR + 3 * HOUR_MS, HOUR, "web", b"{}"),
+        stored_view(5, HOUR + 4 * HOUR_MS),
+    ]
+    panes = Panes()
+    assert refold(panes, events, HOUR + 9 * HOUR_MS) == {HOUR, HOUR + HOUR_MS, HOUR + 2 * HOUR_MS, HOUR + 3 * HOUR_MS}
+    assert {(pane.metric, pane.start_ms) for pane in panes.all(1)} >= {("recipe_interaction", HOUR + 4 * HOUR_MS)}

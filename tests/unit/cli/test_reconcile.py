@@ -45,7 +45,8 @@ def test_people_read_what_differs_line_by_line() -> None:
         "menu_generation{provider=ollama, outcome=full} partition 4, 2026-11-23T10:00:00.000Z: "
         "stored 6 events, sum 500000000; right 5 events, sum 500000000 (repeat)",
         "first exposure of u-1 to planner: stored nothing, right B at 2026-11-23T10:00:00.000Z",
-        "2 hours are refused, the earliest is 2026-11-23T10:00:00.000Z: they are so old that events of them may be gone",
+        "2 hours are refused, the earliest is 2026-11-23T10:00:00.000Z: "
+        "so old that events may be gone, or with events that cannot be folded",
         "2 panes and 1 first exposures differ",
     ]
 
