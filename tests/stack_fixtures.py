@@ -92,6 +92,13 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseServer]:
     """One real ClickHouse for the whole run; migrations are not applied."""
+    with any_clickhouse(tmp_path_factory) as server:
+        yield server
+
+
+@contextmanager
+def any_clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseServer]:
+    """An empty ClickHouse server where a Docker engine answers, else an embedded one."""
     if docker_answers():
         from testcontainers.clickhouse import ClickHouseContainer
 

@@ -9,7 +9,14 @@ import pytest
 
 from tests.integration.worker.own_stack import prepare
 from tests.integration.worker.stack import Stack
-from tests.stack_fixtures import ClickHouseServer
+from tests.stack_fixtures import ClickHouseServer, any_clickhouse
+
+
+@pytest.fixture(scope="session")
+def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseServer]:
+    """One of this folder's own: workers find what earlier ones left, and nothing that tests of tables have put there."""
+    with any_clickhouse(tmp_path_factory) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
