@@ -13,7 +13,7 @@ from mode import Service
 from pipeline.agents import metrics
 from pipeline.agents.audit import due, in_slices
 from pipeline.agents.outlet import Outlet
-from pipeline.agents.repair_horizon import Horizon, TopicEnds
+from pipeline.agents.repair_horizon import Horizon, TopicEnds, settle
 from pipeline.agents.repair_hours import causes, compare, in_batches, write
 from pipeline.agents.repair_panes import OLDEST_REPAIRABLE_MS
 from pipeline.agents.rows import audited_row, stale_clear_row
@@ -21,7 +21,7 @@ from pipeline.aggregation.watermark import hour_of
 from pipeline.clickhouse.client import Client
 from pipeline.clickhouse.insert import encode, insert
 from pipeline.clickhouse.repair_check import differing_hours
-from pipeline.clickhouse.repair_marks import STALE_AT_ONCE, load_all_progress, load_audited, load_stale
+from pipeline.clickhouse.repair_marks import STALE_AT_ONCE, load_audited, load_stale
 from pipeline.clickhouse.state import Progress
 from pipeline.clickhouse.tables import HOUR_AUDITS, STALE_HOURS
 from pipeline.runtime.clock import Clock
@@ -74,22 +74,9 @@ class Repair(Service):
     async def once(self, owned: Collection[int]) -> None:
         """Repair what is stale of the partitions `owned`, and audit what has closed. Raises RetryAfter when a server is away."""
         if owned:
-            progress = await self._settle()
+            progress = await settle(self._horizon, self._client, self._ends, self._clock, SETTLE_WITHIN_S)
             if await self._repair_stale(owned, progress):
                 await self._audit(owned, progress)
-
-    async def _settle(self) -> Mapping[int, Progress]:
-        """Move the horizon on if it can be; returns how far the partitions have come."""
-        patience = self._clock.monotonic() + SETTLE_WITHIN_S
-        progress = await load_all_progress(self._client)
-        self._horizon.advance(progress)
-        if not self._horizon.is_waiting:
-            self._horizon.propose(progress, await self._ends.ask())
-        while self._horizon.is_waiting and self._clock.monotonic() < patience:
-            await asyncio.sleep(0.25)
-            progress = await load_all_progress(self._client)
-            self._horizon.advance(progress)
-        return progress
 
     async def _repair_stale(self, owned: Collection[int], progress: Mapping[int, Progress]) -> bool:
         """Repair hours that are marked; returns whether that was all of them.

@@ -14,12 +14,16 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from pipeline.clickhouse.client import Client
+from pipeline.clickhouse.repair_marks import load_all_progress
 from pipeline.clickhouse.state import Progress
+from pipeline.runtime.clock import Clock
 from pipeline.runtime.kafka_errors import reaction
 from schemas.partitioning import EVENT_PARTITIONS
 from schemas.topics import EVENTS
 
 _ANSWER_TIMEOUT_S: Final = 10.0
+_ASK_AGAIN_S: Final = 0.25
 
 
 class Horizon:
@@ -46,6 +50,12 @@ class Horizon:
             proposed, log_ends = self._proposal
             if all(partition in progress and progress[partition].position >= end for partition, end in log_ends.items() if end):
                 self.settled, self._proposal = proposed, None
+
+    def unread(self, progress: Mapping[int, Progress]) -> int:
+        """How many records the proposal still waits for; 0 when it is settled."""
+        log_ends = self._proposal[1] if self._proposal is not None else {}
+        positions = {partition: reached.position for partition, reached in progress.items()}
+        return sum(max(0, end - positions.get(partition, 0)) for partition, end in log_ends.items())
 
 
 class TopicEnds:
@@ -79,3 +89,17 @@ class TopicEnds:
             await consumer.stop()
             raise
         return consumer
+
+
+async def settle(horizon: Horizon, client: Client, ends: TopicEnds, clock: Clock, within_s: float) -> dict[int, Progress]:
+    """Move the horizon on, waiting for at most `within_s`; returns how far the partitions have come. Raises RetryAfter."""
+    patience = clock.monotonic() + within_s
+    progress = await load_all_progress(client)
+    horizon.advance(progress)
+    if not horizon.is_waiting:
+        horizon.propose(progress, await ends.ask())
+    while horizon.is_waiting and clock.monotonic() < patience:
+        await asyncio.sleep(_ASK_AGAIN_S)
+        progress = await load_all_progress(client)
+        horizon.advance(progress)
+    return progress

@@ -69,7 +69,7 @@ async def _reconcile(target: Target, from_ms: int, to_ms: int, *, repair: bool) 
     from pipeline.cli.reconciling import Reconciliation
     from pipeline.clickhouse.client import Client
     from pipeline.runtime.clock import SystemClock
-    from pipeline.runtime.producer import send_all, start_producer
+    from pipeline.runtime.producer import send_all, start_producer, stop_producer
     from schemas.topics import DLQ
 
     servers = target.settings.kafka.bootstrap_servers
@@ -89,7 +89,7 @@ async def _reconcile(target: Target, from_ms: int, to_ms: int, *, repair: bool) 
         await ends.close()
         await client.close()
         if producer is not None:
-            await producer.stop()
+            await stop_producer(producer)
 
 
 def as_text(report: Report, *, repair: bool) -> Iterator[str]:
@@ -145,12 +145,12 @@ def _pane_line(found: PaneDifference) -> str:
 
 
 def _pane_document(found: PaneDifference) -> dict[str, Any]:
-    from schemas.metrics import METRICS
+    from pipeline.aggregation.panes import named_labels
 
     right = found.difference.right
     return {
         "metric": right.metric,
-        "labels": dict(zip(METRICS[right.metric].labels, right.labels, strict=True)),
+        "labels": named_labels(right.metric, right.labels),
         "start": _iso(right.start_ms),
         "partition": found.partition,
         "stored": _content(found.difference.stored),

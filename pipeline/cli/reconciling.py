@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from pipeline.agents.repair_horizon import Horizon, TopicEnds
+from pipeline.agents.repair_horizon import Horizon, TopicEnds, settle
 from pipeline.agents.repair_hours import Compared, Send, causes, compare, in_batches, version_of, write
 from pipeline.agents.repair_panes import OLDEST_REPAIRABLE_MS, Difference, batches
 from pipeline.aggregation.watermark import HOUR_MS, hour_of, oldest_open
@@ -75,7 +74,10 @@ class Reconciliation:
 
     async def run(self, ends: TopicEnds, on_total: Callable[[int], None], on_done: Callable[[int], None]) -> Report:
         """Compare and repair; `on_total` is told how many partition-hours there are, `on_done` how many have just been done."""
-        await self._settle(ends)
+        # Until everything appended so far has been read first copies may be missing that others are compared with.
+        horizon = Horizon()
+        self._progress = await settle(horizon, self._client, ends, self._clock, PATIENCE_S)
+        self.report.unread_records = horizon.unread(self._progress)
         self._late = await load_stale(self._client, self._progress)
         spans = self._spans()
         known = await known_hours(self._client, spans) if spans else {}
@@ -88,20 +90,6 @@ class Reconciliation:
         for group in batches(known, _MOST_EVENTS):
             await self._compare_facts(group[0], group[-1] + HOUR_MS)
         return self.report
-
-    async def _settle(self, ends: TopicEnds) -> None:
-        """Wait until everything appended so far has been read: else first copies may be missing that others are compared with."""
-        patience = self._clock.monotonic() + PATIENCE_S
-        horizon, progress = Horizon(), await load_all_progress(self._client)
-        log_ends = await ends.ask()
-        horizon.propose(progress, log_ends)
-        while horizon.is_waiting and self._clock.monotonic() < patience:
-            await asyncio.sleep(0.25)
-            progress = await load_all_progress(self._client)
-            horizon.advance(progress)
-        positions = {partition: reached.position for partition, reached in progress.items()}
-        self.report.unread_records = sum(max(0, end - positions.get(partition, 0)) for partition, end in log_ends.items())
-        self._progress = progress
 
     def _spans(self) -> dict[int, Span]:
         spans = {}

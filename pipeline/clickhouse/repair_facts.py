@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
+from clickhouse_connect.driver.binding import format_str
 
 from pipeline.aggregation.exposures import Exposure, ExposureKey
 from pipeline.aggregation.watermark import HOUR_MS
 from pipeline.clickhouse.client import Client
-from pipeline.clickhouse.insert import insert
+from pipeline.clickhouse.insert import encode, insert
 from pipeline.clickhouse.state import Progress, rows_of
 from pipeline.clickhouse.tables import FIRST_EXPOSURES_RAW
 from schemas.partitioning import EVENT_PARTITIONS
@@ -105,22 +105,22 @@ async def repair_facts(client: Client, found: Sequence[FactDifference]) -> None:
     """Remove what has no event, and put down the earliest exposure of all there are for the same subject and flag."""
     wrong = [d for d in found if d.stored is not None and (d.right is None or d.stored < d.right)]
     if wrong:
-        rows = ", ".join(
-            f"({_quoted(d.key[1])}, {_quoted(d.key[0])}, {d.stored.first_at_ms}, {_quoted(d.stored.event_id)})" for d in wrong if d.stored
+        facts = ", ".join(
+            f"({format_str(flag)}, {format_str(subject)}, {stored.first_at_ms}, {format_str(stored.event_id)})"
+            for (subject, flag), stored in ((d.key, d.stored) for d in wrong)
+            if stored is not None
         )
         place = "(flag, subject, toUnixTimestamp64Milli(first_at), toString(event_id))"
-        await client.command(f"DELETE FROM telemetry.first_exposures_raw WHERE {place} IN ({rows})")
+        await client.command(f"DELETE FROM telemetry.first_exposures_raw WHERE {place} IN ({facts})")
     firsts = {d.key: d.right for d in found if d.right is not None} | await _first_of(client, [d.key for d in wrong])
-    lines = [
-        orjson.dumps((subject, flag, first.first_at_ms / 1000, first.event_id, first.variant)) for (subject, flag), first in firsts.items()
-    ]
-    await insert(client, FIRST_EXPOSURES_RAW, b",".join(lines), len(lines))
+    rows = [(subject, flag, first.first_at_ms / 1000, first.event_id, first.variant) for (subject, flag), first in firsts.items()]
+    await insert(client, FIRST_EXPOSURES_RAW, encode(rows), len(rows))
 
 
 async def _first_of(client: Client, keys: Sequence[ExposureKey]) -> dict[ExposureKey, Exposure]:
     if not keys:
         return {}
-    named = ", ".join(f"({_quoted(subject)}, {_quoted(flag)})" for subject, flag in keys)
+    named = ", ".join(f"({format_str(subject)}, {format_str(flag)})" for subject, flag in keys)
     sql = f"SELECT subject, flag, {_FIRST} FROM ({_exposures(f'(subject, flag) IN ({named})')}) GROUP BY subject, flag"
     return {(subject, flag): Exposure(*first) for subject, flag, first in await rows_of(client, sql, {})}
 
@@ -137,7 +137,3 @@ def _complete_hours() -> str:
         WHERE metric = 'feature_exposure' AND {_in_period("start")} GROUP BY hour
     )
     GROUP BY hour HAVING min(first_at) >= fromUnixTimestamp64Milli({{received_from_ms:Int64}}, 'UTC')"""
-
-
-def _quoted(text: Any) -> str:
-    return "'" + str(text).replace("\\", "\\\\").replace("'", "\\'") + "'"
