@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.parse
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -34,6 +38,20 @@ class ClickHouseServer:
     url: str
     user: str
     password: str
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        """Rows of a SELECT, over plain HTTP."""
+        parameters = {"database": "telemetry", "default_format": "JSONEachRow", "output_format_json_quote_64bit_integers": "0"}
+        request = urllib.request.Request(f"{self.url}/?{urllib.parse.urlencode(parameters)}", data=sql.encode())
+        request.add_header("X-ClickHouse-User", self.user)
+        request.add_header("X-ClickHouse-Key", self.password)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return [json.loads(line) for line in answer]
+
+    def one(self, sql: str) -> Any:
+        """The only value of a SELECT."""
+        ((value,),) = (row.values() for row in self.query(sql))
+        return value
 
 
 @contextmanager

@@ -19,7 +19,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from backports import zstd
 
 from pipeline.embedded.ports import HOST, free_port
-from pipeline.embedded.readiness import is_ready
 from pipeline.gateway.events import PATH
 from schemas.topics import EVENTS
 from tests.bench.bench import Bench, Row
@@ -32,7 +31,6 @@ from tests.bench.sightings import quantile_ms
 WARM_UP_S: Final = 3.0
 MEASURED_S: Final = 10.0
 _POOL: Final = 40_000
-_READY_WITHIN_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +78,7 @@ def _start(rig: Rig) -> Measured:
     port = free_port()
     env = {"TELEMETRY_KAFKA__BOOTSTRAP_SERVERS": rig.kafka, "TELEMETRY_GATEWAY__HOST": HOST, "TELEMETRY_GATEWAY__PORT": str(port)}
     gateway = rig.start("gateway", [sys.executable, "-m", "pipeline.cli.main", "gateway"], rig.cores.worker, env, f"http://{HOST}:{port}")
-    deadline = time.monotonic() + _READY_WITHIN_S
-    while not is_ready(f"{gateway.url}/readyz"):
-        gateway.check()
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"the gateway is not ready; its log is {gateway.log}")
-        time.sleep(0.05)
+    gateway.wait_until_ready()
     return gateway
 
 

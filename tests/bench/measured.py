@@ -9,6 +9,10 @@ from pathlib import Path
 
 import psutil
 
+from pipeline.embedded.readiness import is_ready
+from tests.waiting import wait_until
+
+READY_WITHIN_S = 60.0
 _MIB = 1 << 20
 _STOP_WITHIN_S = 20.0
 
@@ -51,6 +55,15 @@ class Measured:
         """Raises Died when it is not running any more."""
         if self.process.poll() is not None:
             raise Died(f"{self.log.stem} exited {self.process.returncode}:\n{self.log.read_text('utf-8', 'replace')[-2000:]}")
+
+    def wait_until_ready(self) -> None:
+        """Until its `/readyz` says so. Raises Died when it ends instead, AssertionError after READY_WITHIN_S."""
+
+        def is_ready_now() -> bool:
+            self.check()
+            return is_ready(f"{self.url}/readyz")
+
+        wait_until(is_ready_now, READY_WITHIN_S, f"{self.log.stem} is ready; its log is {self.log}")
 
     def stop(self) -> None:
         """Ask it to end, wait, and kill what does not."""

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import subprocess
 import sys
 import time
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +19,6 @@ from pydantic import SecretStr
 from pipeline.clickhouse.client import Client
 from pipeline.clickhouse.migrations import migrate
 from pipeline.embedded.ports import HOST, free_port
-from pipeline.embedded.readiness import is_ready
 from pipeline.runtime.settings import ClickHouse, Settings
 from pipeline.runtime.topics_admin import ensure_topics
 from schemas.topics import TOPICS
@@ -32,7 +28,6 @@ from tests.stack_fixtures import ClickHouseServer, embedded_broker, embedded_cli
 
 ROOT: Final = Path(__file__).parents[2]
 _GONE_WITHIN_S: Final = 30.0
-_READY_WITHIN_S: Final = 60.0
 
 
 @dataclass(slots=True)
@@ -52,17 +47,11 @@ class Rig:
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         """Rows of a SELECT."""
-        parameters = {"database": "telemetry", "default_format": "JSONEachRow", "output_format_json_quote_64bit_integers": "0"}
-        request = urllib.request.Request(f"{self.clickhouse.url}/?{urllib.parse.urlencode(parameters)}", data=sql.encode())
-        request.add_header("X-ClickHouse-User", self.clickhouse.user)
-        request.add_header("X-ClickHouse-Key", self.clickhouse.password)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return [json.loads(line) for line in answer]
+        return self.clickhouse.query(sql)
 
     def one(self, sql: str) -> Any:
         """The only value of a SELECT."""
-        ((value,),) = (row.values() for row in self.query(sql))
-        return value
+        return self.clickhouse.one(sql)
 
     def start(self, name: str, command: Sequence[str], cores: frozenset[int], env: Mapping[str, str], url: str = "") -> Measured:
         """Start a process confined to `cores`, from the project's root; its output goes to a log named after it."""
@@ -85,12 +74,7 @@ class Rig:
         }
         command = [sys.executable, "-m", "pipeline.cli.main", "worker"]
         worker = self.start("worker", command, cores or self.cores.worker, settings | env, f"http://{HOST}:{port}")
-        deadline = time.monotonic() + _READY_WITHIN_S
-        while not is_ready(f"{worker.url}/readyz"):
-            worker.check()
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"the worker is not ready; its log is {worker.log}")
-            time.sleep(0.05)
+        worker.wait_until_ready()
         return worker
 
     def stop_all(self) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.integration.worker.own_stack import Warehouse, own_stack
-from tests.integration.worker.stack import Stack, menu, ready, wait_until
+from tests.integration.worker.stack import Stack, menu, ready
 from tests.receivers.slack import slack
+from tests.waiting import wait_until
 
 RULE = "Menu Generation Critical"
 

@@ -9,7 +9,8 @@ from tests.chaos.oracle import Report, Where, judge
 from tests.chaos.sent import Sent
 from tests.chaos.traffic import Traffic
 from tests.integration.worker.own_stack import own_stack
-from tests.integration.worker.stack import Stack, ready, wait_until
+from tests.integration.worker.stack import Stack, ready
+from tests.waiting import wait_until
 
 SECONDS = 4.0
 

@@ -16,7 +16,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from pipeline.worker import GROUP_ID
 from tests.integration.outages.full_disk import full_disk
 from tests.integration.worker.own_stack import Warehouse, own_stack
-from tests.integration.worker.stack import Role, Stack, menu, ready, wait_until
+from tests.integration.worker.stack import Role, Stack, menu, ready
+from tests.waiting import wait_until
 
 SAYS = "ClickHouse's disk is full, free some space there and it goes on by itself"
 

@@ -20,8 +20,9 @@ import pytest
 from pipeline.embedded.ports import free_port
 from tests.integration.outages.test_kafka_full import broker_pid, has_ended
 from tests.integration.worker.own_stack import own_stack
-from tests.integration.worker.stack import Role, Stack, ready, wait_until
+from tests.integration.worker.stack import Role, Stack, ready
 from tests.stack_fixtures import embedded_broker
+from tests.waiting import wait_until
 
 #: Longer than the session of a consumer and the patience of a send.
 AWAY_S = 15.0

@@ -14,7 +14,8 @@ from aiokafka import AIOKafkaProducer
 
 from schemas.partitioning import EVENT_PARTITIONS, partition_of
 from tests.integration.worker.own_stack import own_stack
-from tests.integration.worker.stack import EVENTS, Role, Stack, menu, ready, wait_until
+from tests.integration.worker.stack import EVENTS, Role, Stack, menu, ready
+from tests.waiting import wait_until
 
 HOUR_MS = 3_600_000
 """Every test's events lie in this hour, ten hours ago."""

@@ -10,7 +10,8 @@ import pytest
 
 from tests.integration.repair.conftest import HOUR_MS, Past, of_session, user_of_each_partition
 from tests.integration.repair.recomputed import from_events, from_panes, menus
-from tests.integration.worker.stack import menu, ready, wait_until
+from tests.integration.worker.stack import menu, ready
+from tests.waiting import wait_until
 
 USERS = user_of_each_partition()
 SESSIONS = user_of_each_partition("s")

@@ -19,6 +19,7 @@ from pipeline.embedded.readiness import is_ready
 from pipeline.embedded.stack_state import STATE_FILE, Process, read_state
 from pipeline.embedded.status import status
 from pipeline.embedded.stopping import stop_stack
+from tests.waiting import wait_until
 
 HERE = Path(__file__).parent
 PATIENCE_S = 20.0
@@ -66,10 +67,7 @@ def lines_until(process: subprocess.Popen[str], last: str) -> list[str]:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.02)
+    wait_until(condition, PATIENCE_S, "it came to pass", 0.02)
 
 
 def processes_of(data_dir: Path) -> list[Process]:

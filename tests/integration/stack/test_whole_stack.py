@@ -19,6 +19,7 @@ import pytest
 
 from pipeline.embedded.stack_state import Process, read_state
 from pipeline.embedded.stopping import stop_stack
+from tests.waiting import wait_until
 
 PATIENCE_S = 90.0
 ROLES = {"gateway", "worker-0", "worker-1", "alerter", "notifier", "embedded-kafka", "embedded-clickhouse"}
@@ -61,10 +62,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.1)
+    wait_until(condition, PATIENCE_S, "it came to pass", 0.1)
 
 
 def test_status_is_as_the_contract_has_it(stack: Stack) -> None:

@@ -17,8 +17,9 @@ from pipeline.embedded.ports import free_port
 from pipeline.embedded.readiness import is_ready
 from pipeline.runtime.settings import ClickHouse, Settings
 from pipeline.runtime.topics_admin import ensure_topics
-from tests.integration.worker.stack import Stack, wait_until
+from tests.integration.worker.stack import Stack
 from tests.stack_fixtures import ClickHouseServer, embedded_broker
+from tests.waiting import wait_until
 
 
 def prepare(kafka: str, clickhouse: ClickHouseServer) -> None:

@@ -13,7 +13,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,18 +107,12 @@ class Stack:
         self.roles.clear()
 
     def query(self, sql: str) -> list[dict[str, Any]]:
-        """Rows of a SELECT, over plain HTTP."""
-        parameters = {"database": "telemetry", "default_format": "JSONEachRow", "output_format_json_quote_64bit_integers": "0"}
-        request = urllib.request.Request(f"{self.clickhouse.url}/?{urllib.parse.urlencode(parameters)}", data=sql.encode())
-        request.add_header("X-ClickHouse-User", self.clickhouse.user)
-        request.add_header("X-ClickHouse-Key", self.clickhouse.password)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return [json.loads(line) for line in answer]
+        """Rows of a SELECT."""
+        return self.clickhouse.query(sql)
 
     def one(self, sql: str) -> Any:
         """The only value of a SELECT."""
-        ((value,),) = (row.values() for row in self.query(sql))
-        return value
+        return self.clickhouse.one(sql)
 
     async def send(self, events: Iterable[dict[str, Any] | bytes], partition: int | None = None) -> None:
         """Publish as any Kafka producer may: JSON, keyed by the key rule, partitioned by Kafka's own default."""
@@ -154,16 +148,6 @@ def _key(event: dict[str, Any] | bytes) -> bytes | None:
         return b"poison"
     key: str = event.get("user_id") or event.get("session_id") or event["event_id"]
     return key.encode()
-
-
-def wait_until(condition: Callable[[], Any], within_s: float, what: str) -> Any:
-    """Ask until `condition` is true and return what it was; fails naming `what`."""
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"not within {within_s:.0f} s: {what}")
 
 
 def ready(worker: Role) -> bool:

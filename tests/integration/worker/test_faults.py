@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.worker.own_stack import Warehouse, own_stack
-from tests.integration.worker.stack import EVENTS, PANES, Stack, menu, ready, wait_until
+from tests.integration.worker.stack import EVENTS, PANES, Stack, menu, ready
+from tests.waiting import wait_until
 
 SENT_PER_S = 500
 KILLS = 3

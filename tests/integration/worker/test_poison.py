@@ -16,9 +16,10 @@ from aiokafka import AIOKafkaProducer
 
 from schemas.dead_letter import DeadLetter, read_dead_letter
 from schemas.partitioning import partition_of
-from tests.integration.worker.stack import DLQ, EVENTS, Role, Stack, ready, wait_until
+from tests.integration.worker.stack import DLQ, EVENTS, Role, Stack, ready
 from tests.poison.catalogue import Poison, document, poison_list
 from tests.poison.report import MAX_DELAY_S, Row, forget_peak, peak_bytes, resident_bytes, show
+from tests.waiting import wait_until
 
 NEIGHBOURS: Final = 20
 RETRIES: Final = 3

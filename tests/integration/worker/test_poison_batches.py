@@ -8,9 +8,10 @@ from typing import Final
 import pytest
 from aiokafka.errors import KafkaError
 
-from tests.integration.worker.stack import EVENTS, Stack, ready, wait_until
+from tests.integration.worker.stack import EVENTS, Stack, ready
 from tests.integration.worker.test_poison import PARTITION, Attack, letters_of, producer_of, until
 from tests.poison.report import Row, forget_peak, peak_bytes, resident_bytes, show
+from tests.waiting import wait_until
 
 MIB: Final = 1 << 20
 ROWS: Final = {

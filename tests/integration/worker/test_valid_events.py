@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from schemas.event import EVENT_TYPES
-from tests.integration.worker.stack import Stack, ready, wait_until
+from tests.integration.worker.stack import Stack, ready
 from tests.poison.valid_events import EVENTS
+from tests.waiting import wait_until
 
 EXAMPLES: Final = 300
 CLAMPED_AFTER_MS: Final = 600_000

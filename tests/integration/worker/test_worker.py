@@ -4,7 +4,8 @@ import json
 import time
 from typing import Any
 
-from tests.integration.worker.stack import DLQ, PANES, Stack, menu, ready, wait_until
+from tests.integration.worker.stack import DLQ, PANES, Stack, menu, ready
+from tests.waiting import wait_until
 
 
 def now_ms() -> int:
