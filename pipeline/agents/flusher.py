@@ -55,8 +55,7 @@ class Flusher(Service):
         while not self.should_stop:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._full.wait(), max(0.0, due - self._clock.monotonic()))
-            is_full = self._folded >= FULL_RATIO * self._settings.flush_records
-            due = self._clock.monotonic() + self._settings.flush_interval_ms / 1000 * (FULL_INTERVALS if is_full else 1)
+            due = self._clock.monotonic() + interval_s(self._folded, self._settings)
             await self.flush()
 
     async def flush(self) -> None:
@@ -95,6 +94,12 @@ class Flusher(Service):
         watermark_ms = progress.watermark_ms or None
         values = flush_values(partition, progress.position - 1, watermark_ms, caught_up_at_ms, list(effects.panes.values()))
         return [Message(PANES.name, key=str(partition).encode(), value=value) for value in values]
+
+
+def interval_s(folded: int, settings: Worker) -> float:
+    """Seconds from the beginning of a flush of `folded` records to the next one's."""
+    is_full = folded >= FULL_RATIO * settings.flush_records
+    return settings.flush_interval_ms / 1000 * (FULL_INTERVALS if is_full else 1)
 
 
 def _moved(record: ConsumerRecord) -> Message:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from pipeline.agents import writer as writer_module
 from pipeline.agents.effects import Effects
-from pipeline.agents.writer import MAX_RESPITE_S, PATIENCE_HALF_FULL_S, PATIENCE_S, Writer
+from pipeline.agents.writer import MAX_RESPITE_S, PATIENCE_HALF_FULL_S, PATIENCE_S, WRITE_INTERVAL_S, Writer
+from pipeline.clickhouse.tables import EVENTS_RAW
 from pipeline.runtime.errors import RetryAfter
 from pipeline.runtime.ledger import Ledger
 from tests.unit.runtime.records import TP, record
@@ -193,3 +195,24 @@ async def test_effects_from_before_are_not_written_after_a_let_go(bench: Bench) 
     await _yield()
     assert late.chunks[0].records == ()
     assert [rows for _, _, rows, taken in bench.warehouse.asked if taken] == [1]
+
+
+async def test_what_several_flushes_left_goes_in_together(bench: Bench) -> None:
+    """After a write the next begins WRITE_INTERVAL_S later, with all that came meanwhile: inserts cost ClickHouse more than rows."""
+    bench.writer.accept(bench.flush(), 0)
+    await until(lambda: bench.ledger.committable == 3)
+    bench.writer.accept(bench.flush(), 0)
+    bench.writer.accept(bench.flush(), 0)
+    await until(lambda: bench.ledger.committable == 9)
+    writes = [(at, rows) for at, table, rows, _ in bench.warehouse.asked if table == EVENTS_RAW.name]
+    assert [rows for _, rows in writes] in ([3, 6], [3, 3, 3])
+    assert all(later - earlier >= WRITE_INTERVAL_S for (earlier, _), (later, _) in pairwise(writes))
+
+
+async def test_a_writer_that_is_behind_does_not_wait(bench: Bench) -> None:
+    """Half full it writes on at once, or the pause would cap the rate."""
+    bench.half_full = True
+    for _ in range(3):
+        bench.writer.accept(bench.flush(), 0)
+        await until(lambda: bench.ledger.committable == bench.ledger.expected)
+    assert bench.clock.now == 0
