@@ -22,17 +22,18 @@ def writer(clickhouse: ClickHouseServer) -> ClickHouse:
 
 
 @pytest.fixture(scope="module")
-def migrated(writer: ClickHouse) -> ClickHouse:
-    """The writer of a database that has just been made from nothing."""
+def migrated(writer: ClickHouse) -> Iterator[ClickHouse]:
+    """The writer of a database that has just been made from nothing, and is gone afterwards: nobody meets what these tests left."""
 
-    async def make() -> None:
+    async def drop() -> None:
         client = Client(writer, database=None)
         await client.command("DROP DATABASE IF EXISTS telemetry SYNC")
         await client.close()
-        await migrate(Settings(clickhouse=writer))
 
-    asyncio.run(make())
-    return writer
+    asyncio.run(drop())
+    asyncio.run(migrate(Settings(clickhouse=writer)))
+    yield writer
+    asyncio.run(drop())
 
 
 @pytest.fixture
