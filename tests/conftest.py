@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+
 from tests.stack_fixtures import clickhouse, kafka
 
 __all__ = ["clickhouse", "kafka"]
+
+# A shell without job control starts what runs in the background deaf to Ctrl-C, and the processes of tests would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -15,16 +15,22 @@ import pytest
 
 from pipeline.embedded.ports import free_port
 from tests.chaos.proxy import FLOW, HANG, HOST, REFUSE
+from tests.waiting import wait_until
 
 ANSWER = b"0123456789"
 SOON_S = 10.0
 
 
 class Answering(socketserver.StreamRequestHandler):
-    """Ten bytes for every line."""
+    """Ten bytes for every line; for "later" only once that is allowed."""
+
+    asked, allowed = threading.Event(), threading.Event()
 
     def handle(self) -> None:
-        while self.rfile.readline():
+        while line := self.rfile.readline():
+            if line == b"later\n":
+                self.asked.set()
+                self.allowed.wait(SOON_S)
             self.wfile.write(ANSWER)
 
 
@@ -63,6 +69,15 @@ def ask(connection: socket.socket) -> bytes:
     return connection.recv(100)
 
 
+def is_silent(proxied: Proxied) -> bool:
+    with proxied.connect() as connection:
+        connection.settimeout(0.3)
+        try:
+            return not ask(connection)
+        except TimeoutError:
+            return True
+
+
 def until_reset(proxied: Proxied) -> None:
     """A signal takes a moment to be heard."""
     deadline = time.monotonic() + SOON_S
@@ -80,11 +95,12 @@ def test_half_a_response_comes_and_the_rest_when_the_hang_is_over(proxied: Proxi
     """A client in the middle of an answer keeps its connection and gets what was held back."""
     with proxied.connect() as connection:
         assert ask(connection) == ANSWER
+        connection.sendall(b"later\n")
+        assert Answering.asked.wait(SOON_S)
         proxied.process.send_signal(HANG)
-        deadline = time.monotonic() + SOON_S
-        while (received := ask(connection)) == ANSWER:
-            assert time.monotonic() < deadline, "it does not hang"
-        assert received == ANSWER[:5]
+        wait_until(lambda: is_silent(proxied), SOON_S, "it hangs")
+        Answering.allowed.set()
+        assert connection.recv(100) == ANSWER[:5]
         connection.settimeout(0.5)
         with pytest.raises(TimeoutError):
             connection.recv(100)
