@@ -186,8 +186,6 @@ def decode_one(value: bytes) -> tuple[AnyEvent, bytes, str] | BadEvent:
     canonical = canonicalise(document)
     renamed = canonical is not document
     try:
-        if renamed:
-            _canonical(canonical.get("properties"))  # which writes what is too large as null, below too
         event = _ONE.validate_json(_written(canonical) if renamed else value)
         properties = _canonical(event["properties"])
     except ValidationError as error:
@@ -201,10 +199,12 @@ def decode_one(value: bytes) -> tuple[AnyEvent, bytes, str] | BadEvent:
 
 
 def _written(document: dict[str, Any]) -> bytes:
+    """The document as it was read: numbers of any size stay numbers, so that a field is judged alike under any name of its neighbours."""
     try:
-        return orjson.dumps(document)
-    except TypeError:  # a field that nobody reads may hold an integer of any size
+        text = orjson.dumps(document)
+    except TypeError:  # an integer beyond 64 bits
         return json.dumps(document).encode()
+    return json.dumps(document).encode() if b"null" in text and not _is_finite(document) else text
 
 
 def _document(value: bytes) -> dict[str, Any] | BadEvent:
