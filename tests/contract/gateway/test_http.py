@@ -218,7 +218,8 @@ async def test_a_connection_that_never_asks_is_closed(monkeypatch: pytest.Monkey
     async with gateway_on(NO_KAFKA) as gateway, _raw(gateway, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n") as (served, writer):
         await served.readuntil(b"}")
         async with _raw(gateway, b"POST /v1/events HTTP/1.1\r\nHost: x\r\nX-Slow: ") as (reader, _):
-            assert await reader.read() == b""
+            with suppress(ConnectionResetError):  # how a closing looks when the last bytes were not read
+                assert await reader.read() == b""
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert (await served.read()).startswith(b"HTTP/1.1 200 ")
 
