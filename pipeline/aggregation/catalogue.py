@@ -10,14 +10,18 @@ from typing import Any, Final
 
 Labels = tuple[str, ...]
 Fed = tuple[str, Labels, float | None]
+_Of = Mapping[str, Any]
+#: Properties, event and the feed of `events` to all of an event's feeds.
+_Own = Callable[[_Of, _Of, Fed], tuple[Fed, ...]]
 
 _STATUS_CLASSES: Final = {hundred: f"{hundred}xx" for hundred in range(1, 6)}
 
 
-def feeds(event: Mapping[str, Any]) -> tuple[Fed, Fed]:
-    """The two series a valid event is folded into: its own metric's, and `events`, which counts them all."""
+def feeds(event: Mapping[str, Any]) -> tuple[Fed, ...]:
+    """The series a valid event is folded into: those of its own metric, if it has one, and `events`, which counts them all."""
     event_type = event["event_type"]
-    return _OWN[event_type](event["properties"], event), ("events", (event_type, event["source"]["service"]), None)
+    counted = ("events", (event_type, event["source"]["service"]), None)
+    return _OWN.get(event_type, _counted_only)(event["properties"], event, counted)
 
 
 def path_template(path: str) -> str:
@@ -27,31 +31,103 @@ def path_template(path: str) -> str:
     return path or "/"
 
 
-def _menu_generation(properties: Mapping[str, Any], _: Mapping[str, Any]) -> Fed:
-    return "menu_generation", (properties.get("provider") or "", properties["outcome"]), properties["generation_time_ms"]
+def _counted_only(_: _Of, __: _Of, counted: Fed) -> tuple[Fed, ...]:
+    return (counted,)
 
 
-def _api_request(properties: Mapping[str, Any], event: Mapping[str, Any]) -> Fed:
+def _menu_generation(properties: _Of, _: _Of, counted: Fed) -> tuple[Fed, ...]:
+    labels = (properties.get("provider") or "", properties["outcome"])
+    return ("menu_generation", labels, properties["generation_time_ms"]), counted
+
+
+def _provider_attempt(properties: _Of, _: _Of, counted: Fed) -> tuple[Fed, ...]:
+    return ("provider_attempt", (properties["provider"], properties["outcome"]), properties.get("latency_ms")), counted
+
+
+def _queue_job(properties: _Of, _: _Of, counted: Fed) -> tuple[Fed, ...]:
+    return ("queue_job", (properties["queue"], properties["outcome"]), properties.get("duration_ms")), counted
+
+
+def _api_request(properties: _Of, event: _Of, counted: Fed) -> tuple[Fed, ...]:
     labels = (event["source"]["service"], path_template(properties["route"]), _STATUS_CLASSES[properties["status_code"] // 100])
-    return "api_request", labels, properties["duration_ms"]
+    return ("api_request", labels, properties["duration_ms"]), counted
 
 
-def _web_vital(properties: Mapping[str, Any], _: Mapping[str, Any]) -> Fed:
-    return "web_vital", (properties["name"], path_template(properties["page"]), properties["rating"]), properties["value"]
+def _external_api_call(properties: _Of, _: _Of, counted: Fed) -> tuple[Fed, ...]:
+    labels = (properties["api"], _STATUS_CLASSES[properties["status_code"] // 100])
+    return ("external_api_call", labels, properties["duration_ms"]), counted
 
 
-def _recipe_view(_: Mapping[str, Any], __: Mapping[str, Any]) -> Fed:
-    return "recipe_interaction", ("view",), None
+def _health_check(properties: _Of, _: _Of, counted: Fed) -> tuple[Fed, ...]:
+    return ("health_check", (properties["check"], properties["status"]), properties["latency_ms"]), counted
 
 
-def _feature_exposure(properties: Mapping[str, Any], _: Mapping[str, Any]) -> Fed:
-    return "feature_exposure", (properties["flag"], properties["variant"]), None
+def _web_vital(properties: _Of, _: _Of, counted: Fed) -> tuple[Fed, ...]:
+    return ("web_vital", (properties["name"], path_template(properties["page"]), properties["rating"]), properties["value"]), counted
 
 
-_OWN: Final[dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Fed]]] = {
+def _feature_exposure(properties: _Of, _: _Of, counted: Fed) -> tuple[Fed, ...]:
+    return ("feature_exposure", (properties["flag"], properties["variant"]), None), counted
+
+
+def _feature_performance(properties: _Of, _: _Of, counted: Fed) -> tuple[Fed, ...]:
+    return ("feature_performance", (properties["flag"], properties["variant"]), properties["duration_ms"]), counted
+
+
+def _recipe_view(_: _Of, __: _Of, counted: Fed) -> tuple[Fed, ...]:
+    return ("recipe_interaction", ("view",), None), counted
+
+
+def _recipe_save(_: _Of, __: _Of, counted: Fed) -> tuple[Fed, ...]:
+    return ("recipe_interaction", ("save",), None), counted
+
+
+def _recipe_share(_: _Of, __: _Of, counted: Fed) -> tuple[Fed, ...]:
+    return ("recipe_interaction", ("share",), None), counted
+
+
+def _nutrition_accuracy(properties: _Of, _: _Of, counted: Fed) -> tuple[Fed, ...]:
+    return ("nutrition_accuracy", (properties.get("provider") or "",), properties["accuracy_score"]), counted
+
+
+def _satisfaction_rating(properties: _Of, _: _Of, counted: Fed) -> tuple[Fed, ...]:
+    return ("satisfaction_rating", (), properties["rating"]), counted
+
+
+def _nps_response(properties: _Of, _: _Of, counted: Fed) -> tuple[Fed, ...]:
+    return ("nps_response", (), properties["score"]), counted
+
+
+def _payment(properties: _Of, _: _Of, counted: Fed) -> tuple[Fed, ...]:
+    return ("payment", (properties["outcome"],), None), counted
+
+
+def _resource_usage(properties: _Of, _: _Of, counted: Fed) -> tuple[Fed, ...]:
+    host = properties["host"]
+    return (
+        ("resource_usage", (host, "cpu"), properties["cpu_ratio"]),
+        ("resource_usage", (host, "memory"), properties["memory_ratio"]),
+        ("resource_usage", (host, "disk"), properties["disk_ratio"]),
+        counted,
+    )
+
+
+_OWN: Final[dict[str, _Own]] = {
     "menu_generated": _menu_generation,
+    "provider_attempt": _provider_attempt,
+    "queue_job": _queue_job,
     "api_request": _api_request,
+    "external_api_call": _external_api_call,
+    "health_check": _health_check,
     "web_vital": _web_vital,
-    "recipe_view": _recipe_view,
     "feature_exposure": _feature_exposure,
+    "feature_performance": _feature_performance,
+    "recipe_view": _recipe_view,
+    "recipe_save": _recipe_save,
+    "recipe_share": _recipe_share,
+    "nutrition_accuracy": _nutrition_accuracy,
+    "satisfaction_rating": _satisfaction_rating,
+    "nps_response": _nps_response,
+    "payment": _payment,
+    "resource_usage": _resource_usage,
 }
