@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from pipeline.aggregation.paths import path_template
+
 Labels = tuple[str, ...]
 Fed = tuple[str, Labels, float | None]
 _Of = Mapping[str, Any]
@@ -22,13 +24,6 @@ def feeds(event: Mapping[str, Any]) -> tuple[Fed, ...]:
     event_type = event["event_type"]
     counted = ("events", (event_type, event["source"]["service"]), None)
     return _OWN.get(event_type, _counted_only)(event["properties"], event, counted)
-
-
-def path_template(path: str) -> str:
-    """A path without query and fragment, so that a label does not carry what a visitor typed."""
-    if "?" in path or "#" in path:
-        path = path.split("?", 1)[0].split("#", 1)[0]
-    return path or "/"
 
 
 def _counted_only(_: _Of, __: _Of, counted: Fed) -> tuple[Fed, ...]:
