@@ -20,7 +20,8 @@ IDS = """
 """
 WORDS = """
     recipes shopping-list new-menu-ui deadbeef facade cafe v1 v1.2 2fa b2b e2e i18n a11y r2d2 k8s h2o x86-64 sha256 base64 oauth2 h264
-    html5 3d 4x4 1st step-2 week12 top-10-soups 30-day-plan 5-a-day 2000-calorie-diet low-carb-2024 vitamin-b12 omega3 250kcal index.html app.min.js
+    html5 3d 4x4 1st
+    step-2 week12 top-10-soups 30-day-plan 5-a-day 2000-calorie-diet low-carb-2024 vitamin-b12 omega3 250kcal index.html app.min.js
     {recipe_id} [id] :id <id> caf%C3%A9-cr%C3%A8me %D0%B1%D0%BE%D1%80%D1%89 рецепт-5 mealPlanGeneratorForFamilies
     antidisestablishmentarianism
 """
