@@ -18,7 +18,7 @@ CLOSED: Final = ConfigDict(extra="ignore", allow_inf_nan=False)
 
 EventId = Annotated[
     str,
-    StringConstraints(to_lower=True, pattern=r"(?i)^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"),
+    StringConstraints(to_lower=True, pattern=r"^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$"),
 ]
 Name = Annotated[str, Strict(), StringConstraints(min_length=1, max_length=100)]
 Identifier = Annotated[str, Strict(), StringConstraints(min_length=1, max_length=200)]
