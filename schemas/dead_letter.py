@@ -5,8 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated, NotRequired, TypeAlias
 
-from schemas.timestamps import from_ms, isoformat_ms, to_ms
+from pydantic import StringConstraints
+from typing_extensions import TypedDict
+
+from schemas.timestamps import Timestamp, from_ms, isoformat_ms, to_ms
+
+_Said: TypeAlias = Annotated[str, StringConstraints(min_length=1)]
+_Decimal: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9]+$")]
+
+#: The headers as texts, for the generated documents; those of who sent the record are empty where it could not be read.
+DeadLetterHeaders = TypedDict(
+    "DeadLetterHeaders",
+    {
+        "dlq.topic": _Said,
+        "dlq.partition": _Decimal,
+        "dlq.offset": _Decimal,
+        "dlq.failed_at": Timestamp,
+        "dlq.error_code": _Said,
+        "dlq.reason": _Said,
+        "dlq.event_id": NotRequired[str],
+        "dlq.event_type": NotRequired[str],
+        "dlq.service": NotRequired[str],
+    },
+)
 
 
 @dataclass(frozen=True, slots=True)
