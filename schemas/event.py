@@ -1,4 +1,4 @@
-"""The union of all events, and how the bytes of a chunk become events.
+"""How the bytes of a chunk become events.
 
 Usually a hundred and more are validated in one call. Only when that fails, or when a byte is seen that could hide something, is every
 one of them looked at on its own: then each gets its event or the reason why it is none.
@@ -13,30 +13,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from operator import add
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import orjson
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from schemas.events.experiments import FeatureExposure
-from schemas.events.menus import MenuGenerated
-from schemas.events.recipes import RecipeView
-from schemas.events.services import ApiRequest
-from schemas.events.web import WebVital
+from schemas.event_types import EVENT_TYPES, AnyEvent, Event
 from schemas.seed_names import RENAMED_PROPERTIES, canonicalise
 
-AnyEvent = MenuGenerated | RecipeView | WebVital | FeatureExposure | ApiRequest
-Event = Annotated[AnyEvent, Field(discriminator="event_type")]
-
-#: Event type → its TypedDict; views, documents and examples are made from it.
-EVENT_TYPES: Final[dict[str, type]] = {
-    "menu_generated": MenuGenerated,
-    "recipe_view": RecipeView,
-    "web_vital": WebVital,
-    "feature_exposure": FeatureExposure,
-    "api_request": ApiRequest,
-}
+__all__ = [
+    "EVENT_TYPES",
+    "MAX_VALUE_BYTES",
+    "UNREAD_BATCH",
+    "AnyEvent",
+    "BadEvent",
+    "Decoded",
+    "Event",
+    "FieldError",
+    "decode",
+    "decode_one",
+]
 
 _ONE: Final[TypeAdapter[AnyEvent]] = TypeAdapter(Event)
 #: Of strings only names come again; looking for values among those seen costs more than it saves.

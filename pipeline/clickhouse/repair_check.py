@@ -22,14 +22,36 @@ from schemas.metrics import METRICS
 from schemas.pane import MILLIONTHS, PANE_MS
 from schemas.partitioning import EVENT_PARTITIONS
 
-#: What the catalogue folds an event type into, beside `events`: its metric, and the property that is the value. A type that is missing
-#: here, or whose values are not rounded here as they are there, only costs a refold of each of its hours.
-FEEDS: Final[Mapping[str, tuple[str, str]]] = {
-    "menu_generated": ("menu_generation", "generation_time_ms"),
-    "api_request": ("api_request", "duration_ms"),
-    "web_vital": ("web_vital", "value"),
-    "recipe_view": ("recipe_interaction", ""),
-    "feature_exposure": ("feature_exposure", ""),
+#: What the catalogue folds an event type into, beside `events`: its metric ('' for none), and a property for each value ('' for none).
+#: A type that is missing here, or whose values are not rounded here as they are there, only costs a refold of each of its hours.
+FEEDS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "menu_generated": ("menu_generation", ("generation_time_ms",)),
+    "menu_ready": ("", ()),
+    "provider_attempt": ("provider_attempt", ("latency_ms",)),
+    "queue_job": ("queue_job", ("duration_ms",)),
+    "recipe_view": ("recipe_interaction", ("",)),
+    "recipe_save": ("recipe_interaction", ("",)),
+    "recipe_share": ("recipe_interaction", ("",)),
+    "nutrition_accuracy": ("nutrition_accuracy", ("accuracy_score",)),
+    "satisfaction_rating": ("satisfaction_rating", ("rating",)),
+    "nps_response": ("nps_response", ("score",)),
+    "user_signed_up": ("", ()),
+    "onboarding_abandoned": ("", ()),
+    "web_vital": ("web_vital", ("value",)),
+    "ux_signal": ("", ()),
+    "feature_exposure": ("feature_exposure", ("",)),
+    "feature_performance": ("feature_performance", ("duration_ms",)),
+    "api_request": ("api_request", ("duration_ms",)),
+    "external_api_call": ("external_api_call", ("duration_ms",)),
+    "payment": ("payment", ("",)),
+    "resource_usage": ("resource_usage", ("cpu_ratio", "memory_ratio", "disk_ratio")),
+    "db_sample": ("", ()),
+    "health_check": ("health_check", ("latency_ms",)),
+    "circuit_state_changed": ("", ()),
+    "deployment": ("", ()),
+    "security_signal": ("", ()),
+    "feedback": ("", ()),
+    "accepted_count": ("", ()),
 }
 
 
@@ -67,9 +89,8 @@ async def differing_hours(client: Client, spans: Mapping[int, Span], received_fr
         spans: by partition.
         received_from_ms: an hour with a record that was received before this is left out: events of it may be gone.
     """
-    metrics, values = [metric for metric, _ in FEEDS.values()], [value for _, value in FEEDS.values()]
-    of_event = f"transform(event_type, {_array(FEEDS)}"
-    own, of_pane = _hash("occurred_at", of_event + f", {_array(metrics)}, '')"), _hash("start", "metric")
+    of_event = f"transform(event_type, {_array(FEEDS)}, {_array([metric for metric, _ in FEEDS.values()])}, '')"
+    own, of_pane = _hash("occurred_at", of_event), _hash("start", "metric")
     events = _within("kafka_partition", "occurred_at")
     sql = f"""
 SELECT partition, hour
@@ -77,8 +98,8 @@ FROM
 (
     SELECT
         kafka_partition AS partition, intDiv(toUnixTimestamp64Milli(occurred_at), {HOUR_MS}) AS hour, min(received_at) AS first_at,
-        sum({own} + {_hash("occurred_at", "'events'")}) AS counts,
-        sum({own} * toInt64(round(JSONExtractFloat(properties, {of_event}, {_array(values)}, '')) * {MILLIONTHS}))) AS sums
+        sum({own} * {_times()} + {_hash("occurred_at", "'events'")}) AS counts,
+        sum({own} * ({_sum_of_values()})) AS sums
     FROM telemetry.events_raw FINAL
     WHERE toStartOfHour(sent_at) IN (SELECT toStartOfHour(sent_at) FROM telemetry.events_raw WHERE {events})
         AND {events} AND kafka_offset < {{below:Array(UInt64)}}[kafka_partition + 1]
@@ -97,6 +118,25 @@ ORDER BY hour, partition
 SETTINGS max_threads = 1"""
     rows = await rows_of(client, sql, _parameters(spans) | {"received_from_ms": received_from_ms})
     return [(partition, hour * HOUR_MS) for partition, hour in rows]
+
+
+def _times() -> str:
+    """How many panes of its metric an event is counted in."""
+    not_once = {event_type: len(values) for event_type, (_, values) in FEEDS.items() if len(values) != 1}
+    return f"transform(event_type, {_array(not_once)}, {list(not_once.values())}, 1)"
+
+
+def _sum_of_values() -> str:
+    """An event's values in millionths, each rounded once. More than one is looked for only in events of a type that has more."""
+    first = {event_type: values[0] for event_type, (_, values) in FEEDS.items() if values}
+    terms = [_millionths(f"transform(event_type, {_array(first)}, {_array(list(first.values()))}, '')")]
+    for event_type, (_, values) in FEEDS.items():
+        terms += [f"if(event_type = '{event_type}', {_millionths(repr(value))}, 0)" for value in values[1:]]
+    return " + ".join(terms)
+
+
+def _millionths(key: str) -> str:
+    return f"toInt64(round(JSONExtractFloat(properties, {key}) * {MILLIONTHS}))"
 
 
 def _within(partition: str, instant: str) -> str:

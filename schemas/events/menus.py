@@ -1,4 +1,4 @@
-"""Menu generation."""
+"""Menus: asked for, ready, and how well they fit."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pydantic import FailFast, Field, Strict, with_config
 from typing_extensions import TypedDict
 
 from schemas.envelope import CLOSED, OPEN, DurationMs, Envelope, Identifier, Name
+from schemas.units import Ratio
 
 
 @with_config(OPEN)
@@ -26,7 +27,35 @@ class MenuGeneratedProperties(TypedDict):
     error_type: NotRequired[Name | None]
 
 
+@with_config(OPEN)
+class MenuReadyProperties(TypedDict):
+    """Somebody was told that the menu is there."""
+
+    menu_id: Identifier
+
+
+@with_config(OPEN)
+class NutritionAccuracyProperties(TypedDict):
+    """How far a menu's nutrients are what they should be; `accuracy_score` is a ratio."""
+
+    menu_id: Identifier
+    accuracy_score: Ratio
+    provider: NotRequired[Name | None]
+
+
 @with_config(CLOSED)
 class MenuGenerated(Envelope):
     event_type: Literal["menu_generated"]
     properties: MenuGeneratedProperties
+
+
+@with_config(CLOSED)
+class MenuReady(Envelope):
+    event_type: Literal["menu_ready"]
+    properties: MenuReadyProperties
+
+
+@with_config(CLOSED)
+class NutritionAccuracy(Envelope):
+    event_type: Literal["nutrition_accuracy"]
+    properties: NutritionAccuracyProperties

@@ -1,4 +1,4 @@
-"""What browsers measure."""
+"""What browsers measure and see."""
 
 from __future__ import annotations
 
@@ -24,7 +24,22 @@ class WebVitalProperties(TypedDict):
     device: NotRequired[Name | None]
 
 
+@with_config(OPEN)
+class UxSignalProperties(TypedDict):
+    """Somebody met an error on `page`, or clicked in vain; `replay_id` is the recording of it."""
+
+    kind: Literal["error_encountered", "rage_click", "dead_click"]
+    page: Path
+    replay_id: NotRequired[Identifier | None]
+
+
 @with_config(CLOSED)
 class WebVital(Envelope):
     event_type: Literal["web_vital"]
     properties: WebVitalProperties
+
+
+@with_config(CLOSED)
+class UxSignal(Envelope):
+    event_type: Literal["ux_signal"]
+    properties: UxSignalProperties
