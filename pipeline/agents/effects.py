@@ -9,6 +9,7 @@ from aiokafka.structs import ConsumerRecord
 
 from pipeline.aggregation.exposures import Exposure, ExposureKey
 from pipeline.aggregation.panes import Snapshot
+from pipeline.aggregation.retention import UserDay
 from pipeline.clickhouse.insert import Row, encode
 from pipeline.runtime.ledger import Chunk
 from schemas.dead_letter import DeadLetter
@@ -64,6 +65,7 @@ class Effects:
     dead_letters: list[DeadLetter] = field(default_factory=list)
     dead_letters_sent: bool = False
     exposures: dict[ExposureKey, Exposure] = field(default_factory=dict)
+    user_days: set[UserDay] = field(default_factory=set)
     stale: dict[tuple[int, int], int] = field(default_factory=dict)
     panes: dict[PaneKey, Snapshot] = field(default_factory=dict)
     progress: dict[int, Progress] = field(default_factory=dict)
@@ -84,6 +86,7 @@ class Effects:
         self.counted_rows.add(later.counted_rows)
         self.dead_letters += later.dead_letters
         self.add_exposures(later.exposures.items())
+        self.user_days |= later.user_days
         self.stale |= later.stale
         self.panes |= later.panes
         self.progress |= later.progress

@@ -90,6 +90,7 @@ class Ingest:
         pending.counted_rows.encode(counted_rows)
         pending.dead_letters += [_dead_letter(records[i], bad) for i, bad in folded.bad.items()]
         pending.add_exposures(folded.exposures.items())
+        pending.user_days |= folded.user_days
         pending.stale |= {(partition, hour_ms): offset for hour_ms, offset in folded.stale.items()}
         _count(folded)
 

@@ -12,6 +12,7 @@ from pipeline.agents.effects import PaneKey, Progress
 from pipeline.aggregation.exposures import Exposure, ExposureKey
 from pipeline.aggregation.panes import Snapshot, named_labels
 from pipeline.aggregation.partition import Counted
+from pipeline.aggregation.retention import UserDay
 from pipeline.clickhouse.insert import Row
 from schemas.dead_letter import DeadLetter
 from schemas.event import MAX_VALUE_BYTES
@@ -80,6 +81,12 @@ def exposure_row(key: ExposureKey, exposure: Exposure) -> Row:
     """A row of `first_exposures_raw`."""
     subject, flag = key
     return subject, flag, exposure.first_at_ms / 1000, exposure.event_id, exposure.variant
+
+
+def user_day_row(active: UserDay) -> Row:
+    """A row of `user_days_raw`."""
+    user_id, since_ms = active
+    return user_id, since_ms // 1000
 
 
 def dead_letter_row(letter: DeadLetter) -> Row:

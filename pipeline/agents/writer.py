@@ -12,7 +12,7 @@ from mode import Service
 from pipeline.agents import metrics
 from pipeline.agents.effects import Effects, Lines
 from pipeline.agents.outlet import Outlet
-from pipeline.agents.rows import dead_letter_row, exposure_row, pane_rows, progress_row, stale_mark_row
+from pipeline.agents.rows import dead_letter_row, exposure_row, pane_rows, progress_row, stale_mark_row, user_day_row
 from pipeline.clickhouse.client import Client
 from pipeline.clickhouse.insert import Row, insert
 from pipeline.clickhouse.tables import (
@@ -23,6 +23,7 @@ from pipeline.clickhouse.tables import (
     PANES_RAW,
     PARTITION_PROGRESS,
     STALE_HOURS,
+    USER_DAYS_RAW,
     Table,
 )
 from pipeline.runtime.clock import Clock
@@ -152,6 +153,7 @@ class Writer(Service):
             effects.dead_letters_sent = True
         await self._rows(DEAD_LETTERS_RAW, (dead_letter_row(letter) for letter in effects.dead_letters))
         await self._rows(FIRST_EXPOSURES_RAW, (exposure_row(key, seen) for key, seen in effects.exposures.items()))
+        await self._rows(USER_DAYS_RAW, map(user_day_row, effects.user_days))
         await self._rows(STALE_HOURS, (stale_mark_row(*key, offset) for key, offset in effects.stale.items()))
         await self._rows(PANES_RAW, pane_rows(effects.panes))
         now_ms = self._clock.now_ms()

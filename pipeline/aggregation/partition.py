@@ -17,6 +17,7 @@ from pipeline.aggregation.exposures import Exposure, ExposureKey, exposure
 from pipeline.aggregation.owners import partitions_of
 from pipeline.aggregation.panes import Panes
 from pipeline.aggregation.repeats import RepeatWindow, Verdict
+from pipeline.aggregation.retention import ACTIVE_TYPES, UserDay, user_day
 from pipeline.aggregation.watermark import clamp, hour_of, oldest_open, pane_start
 from schemas.event import AnyEvent, BadEvent, Decoded, FieldError
 from schemas.partitioning import event_key
@@ -60,6 +61,7 @@ class Folded:
     moved: list[int] = field(default_factory=list)
     bad: dict[int, BadEvent] = field(default_factory=dict)
     exposures: dict[ExposureKey, Exposure] = field(default_factory=dict)
+    user_days: set[UserDay] = field(default_factory=set)
     stale: dict[int, int] = field(default_factory=dict)
     repeats: int = 0
 
@@ -129,9 +131,17 @@ class PartitionState:
             else:
                 for metric, labels, value in feeds(event):
                     fold(start_ms, metric, labels, value, candidate.offset, received_ms)
-            if event["event_type"] == "feature_exposure" and (fact := exposure(event, occurred_ms)) is not None:
-                key, seen = fact
-                folded.exposures[key] = min(seen, folded.exposures.get(key, seen))
+            _add_facts(event, occurred_ms, folded)
+
+
+def _add_facts(event: AnyEvent, occurred_ms: int, folded: Folded) -> None:
+    event_type = event["event_type"]
+    if event_type in ACTIVE_TYPES:
+        if (active := user_day(event, occurred_ms)) is not None:
+            folded.user_days.add(active)
+    elif event_type == "feature_exposure" and (fact := exposure(event, occurred_ms)) is not None:
+        key, seen = fact
+        folded.exposures[key] = min(seen, folded.exposures.get(key, seen))
 
 
 def _was_moved(record: Record) -> bool:

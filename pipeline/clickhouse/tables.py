@@ -52,6 +52,7 @@ PANES_RAW: Final = Table(
     ("metric", "labels", "start", "source_partition", "count", "sum", "buckets", "last_offset", "first_received_at", "version"),
 )
 FIRST_EXPOSURES_RAW: Final = Table("telemetry.first_exposures_raw", ("subject", "flag", "first_at", "event_id", "variant"))
+USER_DAYS_RAW: Final = Table("telemetry.user_days_raw", ("user_id", "since"))
 DEAD_LETTERS_RAW: Final = Table(
     "telemetry.dead_letters_raw",
     (
@@ -157,6 +158,7 @@ TABLES: Final = (
     COUNTED_EVENTS,
     PANES_RAW,
     FIRST_EXPOSURES_RAW,
+    USER_DAYS_RAW,
     DEAD_LETTERS_RAW,
     STALE_HOURS,
     PARTITION_PROGRESS,
