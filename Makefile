@@ -62,13 +62,20 @@ bench-alert: setup ## twenty full outages, from the first failed menu to the pag
 fuzz: setup ## bytes that nobody should send, to decode and to a real gateway, for FUZZ_SECONDS (300)
 	$(BIN)/python -m tests.poison.fuzz
 
+.PHONY: generate
+generate: setup ## JSON Schemas, TypeScript types, the AsyncAPI document and the typed views, from the models
+	$(BIN)/python -m schemas.generate
+	$(BIN)/python -m pipeline.clickhouse.typed_view_files
+
 .PHONY: lint
-lint: setup ## format, lint, types, layers
+lint: setup ## format, lint, types, layers, generated files
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/mypy grafana/build.py grafana/queries.py
 	$(BIN)/lint-imports
+	$(BIN)/python -m schemas.generate --check
+	$(BIN)/python -m pipeline.clickhouse.typed_view_files --check
 
 .PHONY: wheel
 wheel: setup ## build the package into dist/

@@ -1,0 +1,43 @@
+CREATE OR REPLACE VIEW telemetry.accepted_count
+(
+    event_id UUID COMMENT 'Given by the sender or by the gateway; each id is here once, its first copy',
+    event_type LowCardinality(String) COMMENT 'Canonical name, such as menu_generated',
+    occurred_at DateTime64(3, 'UTC') COMMENT 'When it happened; received_at where the sender was more than 10 min ahead of it (time_clamped)',
+    received_at DateTime64(3, 'UTC') COMMENT 'When the broker appended it to events.v1',
+    service LowCardinality(String) COMMENT 'source.service',
+    version LowCardinality(String) COMMENT 'source.version, empty when absent',
+    environment LowCardinality(String) COMMENT 'source.environment',
+    user_id String COMMENT 'Pseudonymised when a pepper is configured, empty when absent',
+    session_id String COMMENT 'Empty when absent',
+    trace_id String COMMENT 'W3C trace id, empty when absent',
+    flags Map(String, String) COMMENT 'Feature flag to variant, as the sender had them',
+    kafka_partition UInt16 COMMENT 'Partition of events.v1',
+    kafka_offset UInt64 COMMENT 'Offset in that partition',
+    time_clamped Bool COMMENT 'occurred_at is not what the sender said',
+    source_name LowCardinality(String) COMMENT 'The name the event was sent under, empty when that was its own',
+    source String COMMENT 'Property source',
+    minute String COMMENT 'Property minute',
+    count Int64 COMMENT 'Property count'
+)
+AS SELECT
+    event_id,
+    event_type,
+    occurred_at,
+    received_at,
+    service,
+    version,
+    environment,
+    user_id,
+    session_id,
+    trace_id,
+    flags,
+    kafka_partition,
+    kafka_offset,
+    time_clamped,
+    source_name,
+    JSONExtract(properties, 'source', 'String') AS source,
+    JSONExtract(properties, 'minute', 'String') AS minute,
+    JSONExtract(properties, 'count', 'Int64') AS count
+FROM telemetry.events_raw FINAL
+WHERE event_type = 'accepted_count'
+COMMENT 'Events of type accepted_count, each once, with their properties as columns. How many events `source` accepted in the minute that began at `minute`: what is stored must be as many. Fresh within a second.';
