@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, NotRequired, TypeAlias
+from typing import Annotated, Final, NotRequired, TypeAlias
 
 from pydantic import StringConstraints
 from typing_extensions import TypedDict
@@ -28,13 +29,28 @@ DeadLetterHeaders = TypedDict(
         "dlq.event_id": NotRequired[str],
         "dlq.event_type": NotRequired[str],
         "dlq.service": NotRequired[str],
+        "dlq.attempts": NotRequired[_Decimal],
+        "dlq.origin": NotRequired[_Said],
     },
 )
+
+#: Headers of a record that is a replayed letter: how often its event has been replayed, and the place where it was refused first.
+ATTEMPTS: Final = "dlq.attempts"
+ORIGIN: Final = "dlq.origin"
+#: Other headers of a record are kept while they are no longer than this together: nobody needs more, and `dlq.v1` must take it all.
+MAX_RECORD_HEADERS_BYTES: Final = 4 << 10
+_OURS: Final = "dlq."
+_MOST_ATTEMPTS: Final = 999
+_PLACE: Final = re.compile(r"[A-Za-z0-9._-]{1,249}/[0-9]{1,10}/[0-9]{1,19}")
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One refused record. (`kafka_topic`, `kafka_partition`, `kafka_offset`) names it: written again it is the same one."""
+    """One refused record. (`kafka_topic`, `kafka_partition`, `kafka_offset`) names it: written again it is the same one.
+
+    `attempts` says how often it had been replayed when it was refused, `origin` where it was refused first ('' when that was here);
+    `record_headers` are the record's own.
+    """
 
     kafka_topic: str
     kafka_partition: int
@@ -47,6 +63,19 @@ class DeadLetter:
     service: str
     key: bytes | None
     value: bytes
+    attempts: int = 0
+    origin: str = ""
+    record_headers: tuple[tuple[str, bytes], ...] = ()
+
+    @property
+    def place(self) -> str:
+        """`topic/partition/offset`."""
+        return f"{self.kafka_topic}/{self.kafka_partition}/{self.kafka_offset}"
+
+    @property
+    def first_place(self) -> str:
+        """The same of the first letter there was of this event, before any replay."""
+        return self.origin or self.place
 
     def headers(self) -> list[tuple[str, bytes]]:
         """Kafka headers; texts are UTF-8."""
@@ -61,12 +90,32 @@ class DeadLetter:
             "dlq.event_type": self.event_type,
             "dlq.service": self.service,
         }
-        return [(name, text.encode("utf-8", "replace")) for name, text in fields.items()]
+        if self.origin:
+            fields |= {ATTEMPTS: str(self.attempts), ORIGIN: self.origin}
+        return [*((name, text.encode("utf-8", "replace")) for name, text in fields.items()), *self.record_headers]
 
 
-def read_dead_letter(headers: Iterable[tuple[str, bytes]], key: bytes | None, value: bytes | None) -> DeadLetter:
-    """The dead letter a record of `dlq.v1` is; other headers are left alone. Raises ValueError that names the header at fault."""
-    texts = {name: text.decode("utf-8", "replace") for name, text in headers}
+def replayed(headers: Iterable[tuple[str, bytes | None]]) -> tuple[int, str]:
+    """`attempts` and `origin` of a record of `events.v1` that is refused: 0 and '' unless it is a replayed letter."""
+    texts = {name: _decoded(value) for name, value in headers if name in (ATTEMPTS, ORIGIN)}
+    attempts, origin = texts.get(ATTEMPTS, ""), texts.get(ORIGIN, "")
+    if not (_PLACE.fullmatch(origin) and attempts.isdecimal() and 0 < len(attempts) <= len(str(_MOST_ATTEMPTS))):
+        return 0, ""
+    return int(attempts), origin
+
+
+def headers_to_keep(headers: Iterable[tuple[str, bytes | None]]) -> tuple[tuple[str, bytes], ...]:
+    """A record's headers but for those of letters; none when they are too long."""
+    kept = tuple((name, value or b"") for name, value in headers if not name.startswith(_OURS))
+    is_short = sum(len(name.encode("utf-8", "replace")) + len(value) for name, value in kept) <= MAX_RECORD_HEADERS_BYTES
+    return kept if is_short else ()
+
+
+def read_dead_letter(headers: Iterable[tuple[str, bytes | None]], key: bytes | None, value: bytes | None) -> DeadLetter:
+    """The dead letter a record of `dlq.v1` is. Raises ValueError that names the header at fault."""
+    headers = list(headers)
+    texts = {name: _decoded(text) for name, text in headers if name.startswith(_OURS)}
+    attempts, origin = replayed(headers)
     return DeadLetter(
         kafka_topic=_text(texts, "dlq.topic"),
         kafka_partition=_number(texts, "dlq.partition"),
@@ -79,7 +128,14 @@ def read_dead_letter(headers: Iterable[tuple[str, bytes]], key: bytes | None, va
         service=texts.get("dlq.service", ""),
         key=key,
         value=value or b"",
+        attempts=attempts,
+        origin=origin,
+        record_headers=headers_to_keep(headers),
     )
+
+
+def _decoded(text: bytes | None) -> str:
+    return (text or b"").decode("utf-8", "replace")
 
 
 def _text(texts: dict[str, str], name: str) -> str:

@@ -13,7 +13,7 @@ from pipeline.aggregation.partition import Folded, PartitionState
 from pipeline.aggregation.watermark import oldest_open
 from pipeline.runtime.ledger import Chunk, Ledger
 from pipeline.runtime.resume import Resume
-from schemas.dead_letter import DeadLetter
+from schemas.dead_letter import DeadLetter, headers_to_keep, replayed
 from schemas.event import MAX_VALUE_BYTES, BadEvent, Decoded, decode
 
 LoadState = Callable[[Resume], Awaitable[PartitionState]]
@@ -99,6 +99,7 @@ def _dead_letter(record: ConsumerRecord, bad: BadEvent) -> DeadLetter:
     key, value = record.key, record.value or b""
     if len(key or b"") + len(value) > MAX_VALUE_BYTES:  # it came in a compressed batch, and `dlq.v1` need not take it whole
         key, value = key and key[: MAX_VALUE_BYTES // 2], value[:MAX_VALUE_BYTES]
+    attempts, origin = replayed(record.headers)
     return DeadLetter(
         kafka_topic=record.topic,
         kafka_partition=record.partition,
@@ -111,6 +112,9 @@ def _dead_letter(record: ConsumerRecord, bad: BadEvent) -> DeadLetter:
         service=bad.service,
         key=key,
         value=value,
+        attempts=attempts,
+        origin=origin,
+        record_headers=headers_to_keep(record.headers),
     )
 
 
