@@ -15,7 +15,7 @@ _MAY_HAVE_ID: Final = re.compile(r"[0-9@]|[A-Za-z]{32}")
 _ID: Final = re.compile(
     r"""
       [0-9]{5}                                                               # order-123456, 48213-lentil-soup
-    | \A (?= [^0-9]* [0-9] ) [\W\d_]+ (?: \. [A-Za-z]{2,5} )? \Z             # no letters: a number, a date, 42.json
+    | \A (?= [^0-9]* [0-9] ) [!-@[-`{-~]+ (?: \. [A-Za-z]{2,5} )? \Z         # no letters: a number, a date, 42.json
     | \A [A-Za-z] [-_] [0-9]+ \Z                                             # r-12
     | @ | %40                                                                # an address, a handle
     | [A-Za-z]{32}
