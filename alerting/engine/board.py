@@ -144,9 +144,9 @@ def _add_up(comparison: Comparison, cell: _Cell) -> Tally:
         labels = dict(series.labels)
         if series.metric != metric.name or any(labels.get(name) != value for name, value in comparison.labels):
             continue
-        denominator += snapshot.events
         if comparison.quantity.kind == "mean":
-            numerator += snapshot.millionths
-        elif metric.error_label is not None and labels.get(metric.error_label) in metric.error_values:
-            numerator += snapshot.events
+            numerator, denominator = numerator + snapshot.millionths, denominator + snapshot.events
+            continue
+        numerator += snapshot.events if metric.is_error(labels) else 0
+        denominator += snapshot.events if metric.is_in_total(labels) else 0
     return Tally(numerator, denominator)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from alerting.engine.board import Tally, scale
 from alerting.engine.condition import Comparison
 from schemas.alert import Gate, Term, Unit, Verdict
+from schemas.metrics import Metric
 from schemas.timestamps import from_ms
 
 
@@ -98,13 +99,14 @@ def sql_as_judged(comparison: Comparison, window_from_ms: int, window_to_ms: int
     quantity = comparison.quantity
     assert quantity.metric is not None, "only a quantity with a metric is in the warehouse"
     if quantity.kind == "mean":
-        numerator = f"sum({quantity.value_column})"
+        numerator, denominator = f"sum({quantity.value_column})", "count()"
     else:
-        failed = ", ".join(_quoted(value) for value in sorted(quantity.metric.error_values))
-        numerator = f"countIf({quantity.metric.error_label} IN ({failed}))"
+        numerator, denominator = (
+            _count(quantity.metric, values) for values in (quantity.metric.error_values, quantity.metric.total_values)
+        )
     selection = "".join(f" AND ifNull({name}, '') = {_quoted(value)}" for name, value in comparison.labels)
     return (
-        f"SELECT {numerator} AS numerator, count() AS denominator, numerator / denominator AS value FROM telemetry.{quantity.view}"
+        f"SELECT {numerator} AS numerator, {denominator} AS denominator, numerator / denominator AS value FROM telemetry.{quantity.view}"
         f" WHERE occurred_at >= '{_sql_time(window_from_ms)}' AND occurred_at < '{_sql_time(window_to_ms)}'{selection}"
         f" AND kafka_offset <= [{', '.join(map(str, last_offsets))}][kafka_partition + 1]"
     )
@@ -142,6 +144,11 @@ def amount(evidence: Evidence) -> str:
         return f"{readable(term.value, term.unit)} ({evidence.gates[0].detail})"
     made_of = f"mean of {term.denominator:.0f}" if kind == "mean" else f"{term.numerator:.0f} of {term.denominator:.0f}"
     return f"{readable(term.value, term.unit)} ({made_of})"
+
+
+def _count(metric: Metric, values: frozenset[str]) -> str:
+    """How many events have one of the values of the error label; no values stand for all."""
+    return f"countIf({metric.error_label} IN ({', '.join(map(_quoted, sorted(values)))}))" if values else "count()"
 
 
 def _sql_time(ms: int) -> str:

@@ -10,6 +10,7 @@ from typing_extensions import get_type_hints
 
 from schemas.event import EVENT_TYPES
 from schemas.metrics import METRICS, Metric
+from schemas.web_vitals import THRESHOLDS
 
 _FRESH: Final = "Fresh within a second."
 
@@ -53,6 +54,30 @@ _AFTER: Final = (
     Column("source_name", "LowCardinality(String)", "The name the event was sent under, empty when that was its own"),
 )
 
+
+def _rating() -> str:
+    names = _array(list(THRESHOLDS))
+    good, needs_improvement = (f"transform(name, {names}, {[of_name[i] for of_name in THRESHOLDS.values()]}, -1)" for i in (0, 1))
+    return f"multiIf(value <= {good}, 'good', value <= {needs_improvement}, 'needs-improvement', 'poor')"
+
+
+def _array(texts: tuple[str, ...] | list[str]) -> str:
+    return "[" + ", ".join(_quoted(text) for text in texts) + "]"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+#: Columns that are not what the sender wrote, but made of it: by event type and property.
+_MADE: Final[Mapping[tuple[str, str], Column]] = {
+    ("web_vital", "rating"): Column(
+        "rating", "String", "Of the value, by the thresholds of web.dev, whatever the sender said: good, needs-improvement, poor", _rating()
+    ),
+    ("accepted_count", "minute"): Column(
+        "minute", _INSTANT, "Start of the minute", "parseDateTime64BestEffortOrZero(JSONExtract(properties, 'minute', 'String'), 3, 'UTC')"
+    ),
+}
 _SCALARS: Final[Mapping[Any, str]] = {str: "String", int: "Int64", float: "Float64", bool: "Bool"}
 
 
@@ -69,8 +94,9 @@ def typed_view(event_type: str, event: type) -> str:
         TypeError: A property's type has no place in a column.
         ValueError: A property is named like a column of every event.
     """
-    properties = get_type_hints(event, include_extras=True)["properties"]
-    columns = [_property_column(name, hint) for name, hint in get_type_hints(properties, include_extras=True).items()]
+    properties, _ = _unwrap(get_type_hints(event, include_extras=True)["properties"])
+    hints = get_type_hints(properties, include_extras=True)
+    columns = [_MADE.get((event_type, name)) or _property_column(name, hint) for name, hint in hints.items()]
     if clash := {column.name for column in columns} & {column.name for column in (*_BEFORE, *_AFTER)}:
         raise ValueError(f"{event_type}.{clash.pop()} is named like a column that every event has")
     about = " ".join((properties.__doc__ or "").split())
@@ -83,7 +109,8 @@ def typed_view(event_type: str, event: type) -> str:
 def metrics_view(metrics: Mapping[str, Metric]) -> str:
     """The statement for the view `metrics`, which `error_rate` and `latency` take their metrics from."""
     rows = [
-        f"    ({_quoted(m.name)}, {_array(m.labels)}, {_quoted(m.unit)}, {_quoted(m.error_label or '')}, {_array(sorted(m.error_values))})"
+        f"    ({_quoted(m.name)}, {_array(m.labels)}, {_quoted(m.unit)}, {_quoted(m.error_label or '')}, {_array(sorted(m.error_values))},"
+        f" {_array(sorted(m.total_values))})"
         for m in metrics.values()
     ]
     columns = (
@@ -92,6 +119,7 @@ def metrics_view(metrics: Mapping[str, Metric]) -> str:
         Column("unit", "String", "Of the values: ms has durations in latency; empty for what is only counted"),
         Column("error_label", "String", "The label that says whether an event is an error, empty when there are no errors"),
         Column("error_values", "Array(String)", "Its values that are errors"),
+        Column("total_values", "Array(String)", "Its values that an error rate is of, empty for all"),
     )
     structure = ", ".join(f"{column.name} {column.type}" for column in columns)
     source = f"values({_quoted(structure)},\n" + ",\n".join(rows) + ")"
@@ -147,11 +175,3 @@ def _column_type(hint: Any) -> tuple[str, str]:
         element, about = _column_type(_unwrap(get_args(hint)[0])[0])
         return f"Array({element})", about
     raise TypeError(f"no column type for {hint}")
-
-
-def _array(texts: tuple[str, ...] | list[str]) -> str:
-    return "[" + ", ".join(_quoted(text) for text in texts) + "]"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

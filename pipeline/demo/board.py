@@ -31,8 +31,12 @@ class Series(NamedTuple):
     @property
     def is_error(self) -> bool:
         """Whether it is counted in the numerator of its metric's error rate."""
-        metric = METRICS[self.metric]
-        return metric.error_label is not None and dict(self.labels).get(metric.error_label) in metric.error_values
+        return METRICS[self.metric].is_error(dict(self.labels))
+
+    @property
+    def is_in_total(self) -> bool:
+        """Whether it is counted in the denominator of its metric's error rate."""
+        return METRICS[self.metric].is_in_total(dict(self.labels))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class Totals:
     @property
     def mean(self) -> float | None:
         """In the metric's unit; None without values."""
-        return self.sum_millionths / MILLIONTHS / self.count if self.buckets else None
+        return self.sum_millionths / MILLIONTHS / sum(self.buckets.values()) if self.buckets else None
 
     def percentile(self, percent: int) -> float | None:
         """At most 1.1 % off; None without values."""

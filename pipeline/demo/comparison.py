@@ -44,15 +44,16 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class SqlTotals:
-    """A series by SQL: events, sum of the values in millionths, and the exact quantiles by percent (empty without values)."""
+    """A series by SQL: events, the sum of their values in millionths, how many have one, and exact quantiles by percent, if any has."""
 
     count: int
     sum_millionths: int
+    valued: int
     percentiles: Mapping[int, float]
 
     @property
     def mean(self) -> float | None:
-        return self.sum_millionths / MILLIONTHS / self.count if self.percentiles else None
+        return self.sum_millionths / MILLIONTHS / self.valued if self.valued else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def series_numbers(seen: Mapping[Series, Totals], by_sql: Mapping[Series, SqlTot
         name = str(series)
         counts = (None if panes is None else panes.count, None if rows is None else rows.count)
         numbers.append(Number(f"{name} events", *counts, sent=sent.get(series)))
-        if (panes is not None and panes.buckets) or (rows is not None and rows.percentiles):
+        if (panes is not None and panes.buckets) or (rows is not None and rows.valued):
             means = (None if panes is None else panes.mean, None if rows is None else rows.mean)
             numbers.append(Number(f"{name} mean", *means, "ms", tolerance=FLOAT_TOLERANCE))
             for percent in PERCENTILES:
@@ -161,5 +162,6 @@ def readable(value: float | None, unit: Unit) -> str:
 
 
 def _error_rate(metric: str, counts: Mapping[Series, int]) -> Fraction:
-    of_metric = {series: count for series, count in counts.items() if series.metric == metric}
-    return Fraction.of(sum(count for series, count in of_metric.items() if series.is_error), sum(of_metric.values()))
+    of_metric = [(series, count) for series, count in counts.items() if series.metric == metric]
+    errors = sum(count for series, count in of_metric if series.is_error)
+    return Fraction.of(errors, sum(count for series, count in of_metric if series.is_in_total))

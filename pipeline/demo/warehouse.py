@@ -16,33 +16,54 @@ from schemas.timestamps import to_ms
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the events of a metric are: a view, each label as an expression on it, and the value ('' for what is only counted)."""
+    """Where the events of a metric are: rows, each label as an expression on them, and the value ('' for what is only counted)."""
 
-    view: str
+    rows: str
     labels: dict[str, str]
     value: str = ""
 
 
+_STATUS_CLASS: Final = "concat(intDiv(status_code, 100), 'xx')"
+_RECIPES: Final = (
+    "(SELECT event_type, occurred_at FROM telemetry.events WHERE event_type IN ('recipe_view', 'recipe_save', 'recipe_share'))"
+)
+_RESOURCES: Final = (
+    "(SELECT host, occurred_at, arrayJoin([('cpu', cpu_ratio), ('memory', memory_ratio), ('disk', disk_ratio)]) AS used"
+    " FROM telemetry.resource_usage)"
+)
+
 SOURCES: Final[dict[str, Source]] = {
-    "menu_generation": Source("menu_generated", {"provider": "ifNull(provider, '')", "outcome": "outcome"}, "generation_time_ms"),
+    "menu_generation": Source("telemetry.menu_generated", {"provider": "ifNull(provider, '')", "outcome": "outcome"}, "generation_time_ms"),
+    "provider_attempt": Source("telemetry.provider_attempt", {"provider": "provider", "outcome": "outcome"}, "latency_ms"),
     "api_request": Source(
-        "api_request",
-        {"service": "service", "route": "cutQueryStringAndFragment(route)", "status_class": "concat(intDiv(status_code, 100), 'xx')"},
+        "telemetry.api_request",
+        {"service": "service", "route": "cutQueryStringAndFragment(route)", "status_class": _STATUS_CLASS},
         "duration_ms",
     ),
-    "web_vital": Source("web_vital", {"name": "name", "page": "cutQueryStringAndFragment(page)", "rating": "rating"}, "value"),
-    "recipe_interaction": Source("recipe_view", {"action": "'view'"}),
-    "feature_exposure": Source("feature_exposure", {"flag": "flag", "variant": "variant"}),
-    "events": Source("events", {"event_type": "event_type", "service": "service"}),
+    "external_api_call": Source("telemetry.external_api_call", {"api": "api", "status_class": _STATUS_CLASS}, "duration_ms"),
+    "feature_performance": Source("telemetry.feature_performance", {"flag": "flag", "variant": "variant"}, "duration_ms"),
+    "web_vital": Source("telemetry.web_vital", {"name": "name", "page": "cutQueryStringAndFragment(page)", "rating": "rating"}, "value"),
+    "payment": Source("telemetry.payment", {"outcome": "outcome"}),
+    "health_check": Source("telemetry.health_check", {"check": "check", "status": "status"}, "latency_ms"),
+    "queue_job": Source("telemetry.queue_job", {"queue": "queue", "outcome": "outcome"}, "duration_ms"),
+    "recipe_interaction": Source(_RECIPES, {"action": "substring(event_type, 8)"}),
+    "feature_exposure": Source("telemetry.feature_exposure", {"flag": "flag", "variant": "variant"}),
+    "satisfaction_rating": Source("telemetry.satisfaction_rating", {}, "rating"),
+    "nps_response": Source("telemetry.nps_response", {}, "score"),
+    "nutrition_accuracy": Source("telemetry.nutrition_accuracy", {"provider": "ifNull(provider, '')"}, "accuracy_score"),
+    "resource_usage": Source(_RESOURCES, {"host": "host", "resource": "used.1"}, "used.2"),
+    "events": Source("telemetry.events", {"event_type": "event_type", "service": "service"}),
 }
 
 
 def series_sql(metric: str, from_ms: int) -> str:
-    """labels, count, sum in millionths and exact quantiles of each series since `from_ms`."""
+    """labels, count, sum in millionths, how many had a value, and exact quantiles of each series since `from_ms`."""
     source = SOURCES[metric]
-    ranks = ", ".join(f"intDiv({percent} * count + 99, 100)" for percent in PERCENTILES)
+    ranks = ", ".join(f"intDiv({percent} * valued + 99, 100)" for percent in PERCENTILES)
     quantiles = f"arrayMap(rank -> arraySort(groupArray({source.value}))[rank], [{ranks}])" if source.value else "[]"
-    return f"SELECT {_labels(source)}, {_sums(source)}, {quantiles} AS quantiles {_from(source, from_ms)} GROUP BY labels"
+    valued = f"count({source.value})" if source.value else "0"
+    columns = f"{_labels(source)}, {_sums(source)}, {valued} AS valued, {quantiles} AS quantiles"
+    return f"SELECT {columns} {_from(source, from_ms)} GROUP BY labels"
 
 
 def panes_sql(metric: str, from_ms: int) -> str:
@@ -63,8 +84,8 @@ class Warehouse:
         found: dict[Series, SqlTotals] = {}
         for metric in METRICS:
             for row in await self._client.query(series_sql(metric, from_ms)):
-                quantiles = dict(zip(PERCENTILES, row["quantiles"], strict=False))
-                found[Series.of(metric, row["labels"])] = SqlTotals(row["count"], row["sum"], quantiles)
+                quantiles = dict(zip(PERCENTILES, row["quantiles"], strict=True)) if row["valued"] else {}
+                found[Series.of(metric, row["labels"])] = SqlTotals(row["count"], row["sum"], row["valued"], quantiles)
         return found
 
     async def panes(self, from_ms: int) -> dict[tuple[Series, int], tuple[int, int]]:
@@ -102,16 +123,16 @@ class Warehouse:
 
 def _labels(source: Source) -> str:
     pairs = ", ".join(f"'{name}', toString({expression})" for name, expression in source.labels.items())
-    return f"map({pairs}) AS labels"
+    return f"CAST(map({pairs}), 'Map(String, String)') AS labels"
 
 
 def _sums(source: Source) -> str:
-    total = f"sum(toInt64(round({source.value} * 1000000)))" if source.value else "toInt64(0)"
+    total = f"sum(toInt64(round(ifNull({source.value}, 0) * 1000000)))" if source.value else "toInt64(0)"
     return f"count() AS count, {total} AS sum"
 
 
 def _from(source: Source, from_ms: int) -> str:
-    return f"FROM telemetry.{source.view} WHERE occurred_at >= fromUnixTimestamp64Milli({from_ms})"
+    return f"FROM {source.rows} WHERE occurred_at >= fromUnixTimestamp64Milli({from_ms})"
 
 
 def _before(ms: int) -> str:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, NotRequired
 
-from pydantic import Field, Strict, with_config
+from pydantic import AfterValidator, Field, Strict, with_config
 from typing_extensions import TypedDict
 
 from schemas.envelope import CLOSED, OPEN, Envelope, Identifier, Name, Path
+from schemas.web_vitals import check_score
 
 
 @with_config(OPEN)
 class WebVitalProperties(TypedDict):
-    """One report of the web-vitals library; `value` is in ms, for CLS a score."""
+    """One report of the web-vitals library; `value` is in ms, for CLS a score of at most 100. FID is what older versions have for INP.
+
+    What counts is the rating that `schemas.web_vitals` gives the value; `rating` is what the sender says.
+    """
 
     name: Literal["LCP", "INP", "CLS", "FCP", "TTFB", "FID"]
     value: Annotated[float, Strict(), Field(ge=0, le=3_600_000)]
@@ -36,7 +40,7 @@ class UxSignalProperties(TypedDict):
 @with_config(CLOSED)
 class WebVital(Envelope):
     event_type: Literal["web_vital"]
-    properties: WebVitalProperties
+    properties: Annotated[WebVitalProperties, AfterValidator(check_score)]
 
 
 @with_config(CLOSED)

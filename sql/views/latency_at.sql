@@ -4,7 +4,7 @@ AS WITH
     percent -> mapKeys(buckets)[arrayFirstIndex(rank -> rank >= intDiv(percent * count + 99, 100), ranks)] AS bucket_of,
     bucket -> if(bucket = -32768, 0, exp2((bucket + 0.5) / 32)) AS middle_of
 SELECT
-    metric, labels, count,
+    metric, labels, arraySum(mapValues(buckets)) AS count,
     sum / 1e6 / count AS mean_ms,
     middle_of(bucket_of(50)) AS p50_ms,
     middle_of(bucket_of(95)) AS p95_ms,

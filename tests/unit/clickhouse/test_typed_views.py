@@ -89,7 +89,7 @@ def test_a_type_without_a_column_is_refused(hint: Any) -> None:
 def test_metrics_are_rows() -> None:
     """The view of metrics has one row each: name, labels, unit, error label and its values in a fixed order."""
     metrics = {
-        "a": Metric("a", ("x", "y"), "ms", "y", frozenset({"q", "p"})),
+        "a": Metric("a", ("x", "y"), "ms", "y", frozenset({"q", "p"}), frozenset({"q", "p", "o"})),
         "b": Metric("b", ()),
     }
-    assert "    ('a', ['x', 'y'], 'ms', 'y', ['p', 'q']),\n    ('b', [], '', '', []))" in metrics_view(metrics)
+    assert "    ('a', ['x', 'y'], 'ms', 'y', ['p', 'q'], ['o', 'p', 'q']),\n    ('b', [], '', '', [], []))" in metrics_view(metrics)

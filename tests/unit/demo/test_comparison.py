@@ -25,9 +25,9 @@ VIEWS = Series.of("recipe_interaction", {"action": "view"})
 
 SEEN = {DEGRADED: Totals(3, 3_000_000, {-1: 3}), FAILED: Totals(1, 1_000_000, {-1: 1}), VIEWS: Totals(7)}
 BY_SQL = {
-    DEGRADED: SqlTotals(3, 3_000_000, {50: 1.0, 95: 1.0, 99: 1.0}),
-    FAILED: SqlTotals(1, 1_000_000, {50: 1.0, 95: 1.0, 99: 1.0}),
-    VIEWS: SqlTotals(7, 0, {}),
+    DEGRADED: SqlTotals(3, 3_000_000, 3, {50: 1.0, 95: 1.0, 99: 1.0}),
+    FAILED: SqlTotals(1, 1_000_000, 1, {50: 1.0, 95: 1.0, 99: 1.0}),
+    VIEWS: SqlTotals(7, 0, 0, {}),
 }
 
 
@@ -46,7 +46,7 @@ def test_equal_numbers_agree() -> None:
 def test_one_event_more_or_less_differs(difference: int) -> None:
     """Counts have no tolerance."""
     seen = {**SEEN, VIEWS: Totals(1_000_000 + difference)}
-    by_sql = {**BY_SQL, VIEWS: SqlTotals(1_000_000, 0, {})}
+    by_sql = {**BY_SQL, VIEWS: SqlTotals(1_000_000, 0, 0, {})}
     assert wrong(series_numbers(seen, by_sql, {})) == ["recipe_interaction action=view events"]
 
 
@@ -58,7 +58,7 @@ def test_one_millionth_in_a_sum_differs() -> None:
 
 def test_a_quantile_may_be_as_far_off_as_half_a_bucket() -> None:
     """1.1 % is the contract's bound; more differs."""
-    exact = SqlTotals(3, 3_000_000, {50: 2 ** (-0.5 / 32) * 1.0109, 95: 2 ** (-0.5 / 32) * 1.0125, 99: 1.0})
+    exact = SqlTotals(3, 3_000_000, 3, {50: 2 ** (-0.5 / 32) * 1.0109, 95: 2 ** (-0.5 / 32) * 1.0125, 99: 1.0})
     assert wrong(series_numbers({DEGRADED: SEEN[DEGRADED]}, {DEGRADED: exact}, {})) == [f"{DEGRADED} p95"]
 
 
