@@ -12,6 +12,7 @@ from tests.chaos.expected_series import (
     DURATIONS,
     ERRORS,
     PANE_MS,
+    TOTALS,
     ZERO_BUCKET,
     Labels,
     bucket_of,
@@ -107,6 +108,8 @@ def error_rates(of_windows: Mapping[WindowKey, Histogram], *, with_labels: bool 
         if metric not in ERRORS:
             continue
         name, values = ERRORS[metric]
+        if metric in TOTALS and dict(own_labels)[name] not in TOTALS[metric]:
+            continue
         rest = tuple(label for label in own_labels if label[0] != name) if with_labels else ()
         key = (window_start_ms, window_s, metric, rest)
         before = found.get(key, ErrorRate(0, 0))
@@ -117,12 +120,12 @@ def error_rates(of_windows: Mapping[WindowKey, Histogram], *, with_labels: bool 
 
 def latencies(of_windows: Mapping[WindowKey, Histogram]) -> dict[WindowKey, Latency]:
     """Rows of `latency`, or of `latency_total`."""
-    return {key: _latency(histogram) for key, histogram in of_windows.items() if key[2] in DURATIONS}
+    return {key: _latency(histogram) for key, histogram in of_windows.items() if key[2] in DURATIONS and histogram.buckets}
 
 
 def _latency(histogram: Histogram) -> Latency:
-    count = histogram.count
     ranked = sorted(histogram.buckets.elements())
+    count = len(ranked)  # an event without a duration is not in it
     # The value of rank ceil(p * n), in whole numbers; of its bucket the geometric middle is shown.
     shown = (ranked[-(-count * percent // 100) - 1] for percent in (50, 95, 99))
     p50, p95, p99 = (0.0 if bucket == ZERO_BUCKET else exp2((bucket + 0.5) / 32) for bucket in shown)

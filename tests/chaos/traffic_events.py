@@ -9,18 +9,16 @@ from typing import Any, Final
 import orjson
 
 from tests.chaos.sent import Item
+from tests.chaos.traffic_types import OTHER_TYPES
 
 #: In an incident every menu of this provider fails; about one menu in seven is its.
 BROKEN_PROVIDER: Final = "mistral"
 
 _PROVIDERS: Final = ("ollama", "claude", BROKEN_PROVIDER, None)
 _PROVIDER_WEIGHTS: Final = (40, 40, 15, 5)
-_TYPES: Final = ("menu_generated", "recipe_view", "web_vital", "feature_exposure", "api_request")
-_TYPE_WEIGHTS: Final = (30, 20, 18, 12, 20)
-_ROUTES: Final = ("/menus", "/menus?week=4", "/recipes/{id}", "/recipes/{id}#steps", "/login")
-_PAGES: Final = ("/", "/planner", "/planner?tab=2", "/recipes/{id}")
-_VITALS: Final = {"LCP": 9_000.0, "INP": 600.0, "CLS": 0.6, "TTFB": 2_000.0}
-_FLAGS: Final = ("new-planner", "dark-mode", "fast-checkout")
+_MENU_WEIGHT: Final = 30
+_TYPES: Final = ("menu_generated", *OTHER_TYPES)
+_TYPE_WEIGHTS: Final = (_MENU_WEIGHT, *(weight for weight, _ in OTHER_TYPES.values()))
 _HEALTHY_FAILURE_RATIO: Final = 0.003
 _AHEAD_MS: Final = 20 * 60_000
 _MINUTE_MS: Final = 60_000
@@ -59,10 +57,8 @@ class Events:
             "occurred_at": isoformat(occurred_ms, zone),
             "source": {"service": rng.choice(("menu-api", "web", "worker")), "version": "1.4.2", "environment": "chaos"},
             **self._who(),
-            "properties": getattr(self, f"_{event_type}")(),
+            "properties": self._menu(why, broken) if event_type == "menu_generated" else OTHER_TYPES[event_type][1](rng),
         }
-        if event_type == "menu_generated":
-            event["properties"]["outcome"] = self._outcome(event["properties"].get("provider"), why, broken)
         return event_item(event, why=why)
 
     def conflicting(self, item: Item) -> Item:
@@ -93,29 +89,17 @@ class Events:
         failed = why == "ordinary" and self._rng.random() < _HEALTHY_FAILURE_RATIO
         return "failed" if failed else self._rng.choices(("full", "degraded"), (9, 1))[0]
 
-    def _menu_generated(self) -> dict[str, Any]:
+    def _menu(self, why: str, broken: bool) -> dict[str, Any]:
         rng = self._rng
         provider = rng.choices(_PROVIDERS, _PROVIDER_WEIGHTS)[0]
-        properties = {"recipe_count": rng.randrange(1, 8), "restrictions": ["vegan"][: rng.randrange(2)]}
         duration_ms = 0 if rng.random() < 0.01 else round(rng.lognormvariate(6.5, 0.5), 3)
-        return properties | {"generation_time_ms": min(duration_ms, 8_000)} | ({"provider": provider} if provider else {})
-
-    def _recipe_view(self) -> dict[str, Any]:
-        return {"recipe_id": f"r-{self._rng.randrange(50)}", "time_spent_ms": self._rng.randrange(1, 90_000)}
-
-    def _web_vital(self) -> dict[str, Any]:
-        name = self._rng.choice(tuple(_VITALS))
-        value = round(self._rng.uniform(0, _VITALS[name]), 4)
-        rating = "good" if value < _VITALS[name] / 3 else "poor" if value > _VITALS[name] / 1.1 else "needs-improvement"
-        return {"name": name, "value": value, "rating": rating, "page": self._rng.choice(_PAGES)}
-
-    def _feature_exposure(self) -> dict[str, Any]:
-        return {"flag": self._rng.choice(_FLAGS), "variant": self._rng.choice("AB")}
-
-    def _api_request(self) -> dict[str, Any]:
-        status = self._rng.choices((200, 204, 302, 404, 429, 500, 503), (70, 5, 5, 10, 4, 4, 2))[0]
-        duration_ms = round(self._rng.lognormvariate(3, 1), 2)
-        return {"method": "GET", "route": self._rng.choice(_ROUTES), "status_code": status, "duration_ms": duration_ms}
+        return {
+            "recipe_count": rng.randrange(1, 8),
+            "restrictions": ["vegan"][: rng.randrange(2)],
+            "generation_time_ms": min(duration_ms, 8_000),
+            "outcome": self._outcome(provider, why, broken),
+            **({"provider": provider} if provider else {}),
+        }
 
 
 def event_item(event: dict[str, Any], *, why: str = "ordinary") -> Item:

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from schemas.event import BadEvent, decode_one
+from schemas.event import EVENT_TYPES, BadEvent, decode_one
 from schemas.partitioning import TEST_VECTORS
 from tests.chaos.sent import Copy, Item, Sent
 from tests.chaos.traffic_events import BROKEN_PROVIDER
@@ -40,10 +40,16 @@ def test_a_seed_is_a_run() -> None:
 
 def test_events_are_valid_and_poison_is_not() -> None:
     """By the public schema: every event and conflict is one, no poison of any kind is, and every kind comes."""
-    items = distinct(script(1)).values()
+    items = distinct(script(2)).values()
     refused = [item.name for item in items if isinstance(decode_one(item.value or b""), BadEvent)]
     assert refused == [item.name for item in items if item.what == "poison"]
     assert {item.why for item in items if item.what == "poison"} == set(KAFKA_KINDS)
+
+
+def test_every_event_type_comes() -> None:
+    """All of the contract's but `accepted_count`, which is the gateway's own to send."""
+    types = {item.document()["event_type"] for item in distinct(script(2)).values() if item.what == "event"}
+    assert types == set(EVENT_TYPES) - {"accepted_count"}
 
 
 def test_every_way_of_sending_comes() -> None:
