@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError
@@ -20,6 +20,14 @@ _POLL_MS = 200
 _ANSWER_TIMEOUT_S = 15.0
 
 
+class Page(NamedTuple):
+    """Records in order; `position` is the offset to go on from, `end` where reading will be over."""
+
+    records: list[ConsumerRecord]
+    position: int
+    end: int
+
+
 async def read_to_end(bootstrap_servers: str, topic: str, handle: Callable[[ConsumerRecord], None], *, partition: int = 0) -> int:
     """Hand every record from the start of the log to the end it has at the time of the call to `handle`, in order.
 
@@ -30,22 +38,34 @@ async def read_to_end(bootstrap_servers: str, topic: str, handle: Callable[[Cons
         RetryAfter: Kafka does not answer any more; begin again with an empty state.
         Stop: no broker answers at all, or reading is not allowed.
     """
+    end = 0
+    async with aclosing(pages_to_end(bootstrap_servers, topic, partition=partition)) as pages:
+        async for page in pages:
+            for record in page.records:
+                handle(record)
+            end = page.end
+    return end
+
+
+async def pages_to_end(bootstrap_servers: str, topic: str, *, partition: int = 0, most_records: int | None = None) -> AsyncGenerator[Page]:
+    """The same, page by page of at most `most_records`, for a reader who must not have it all in memory; the first page is empty.
+
+    Who does not read to the end closes it (`contextlib.aclosing`).
+    """
     tp = TopicPartition(topic, partition)
     async with _consumer(bootstrap_servers, topic, "earliest") as consumer:
         try:
             position, end = await asyncio.wait_for(_bounds(consumer, tp), _ANSWER_TIMEOUT_S)
             consumer.assign([tp])
             consumer.seek(tp, position)
+            yield Page([], position, end)
             while position < end:
-                batches = await asyncio.wait_for(_progress(consumer, tp, position), _ANSWER_TIMEOUT_S)
-                for record in batches:
-                    if record.offset < end:
-                        handle(record)
-                metrics.TAILED.labels(topic).inc(len(batches))
+                records = await asyncio.wait_for(_progress(consumer, tp, position, most_records), _ANSWER_TIMEOUT_S)
+                metrics.TAILED.labels(topic).inc(len(records))
                 position = await consumer.position(tp)
+                yield Page([record for record in records if record.offset < end], position, end)
         except (KafkaError, TimeoutError) as error:
             raise reaction(error, f"reading {topic} to its end") from error
-    return end
 
 
 class TopicTail(Service):
@@ -118,10 +138,10 @@ async def _bounds(consumer: AIOKafkaConsumer, tp: TopicPartition) -> tuple[int, 
     return starts[tp], ends[tp]
 
 
-async def _progress(consumer: AIOKafkaConsumer, tp: TopicPartition, position: int) -> list[ConsumerRecord]:
+async def _progress(consumer: AIOKafkaConsumer, tp: TopicPartition, position: int, most_records: int | None) -> list[ConsumerRecord]:
     """The next records, or none when only holes were passed; waits until there is progress."""
     while True:
-        batches = await consumer.getmany(timeout_ms=_POLL_MS)
+        batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=most_records)
         records: list[ConsumerRecord] = batches.get(tp, [])
         if records or await consumer.position(tp) > position:
             return records
