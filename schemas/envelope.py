@@ -46,6 +46,16 @@ Flags = Annotated[
     dict[Name, Annotated[str, Strict(), StringConstraints(max_length=200)]], Field(max_length=MAX_FLAGS), BeforeValidator(_few_texts)
 ]
 
+MAX_BOT_REASONS: Final = 8
+
+
+def _few_names(reasons: Any) -> Any:
+    """Likewise: only so many are looked at."""
+    return reasons[: MAX_BOT_REASONS + 1] if isinstance(reasons, list) else reasons
+
+
+BotReasons = Annotated[list[Name], Field(max_length=MAX_BOT_REASONS), BeforeValidator(_few_names)]
+
 #: Longest duration that is believed: one hour.
 DurationMs = Annotated[float, Strict(), Field(ge=0, le=3_600_000)]
 
@@ -69,7 +79,11 @@ class Trace(TypedDict):
 
 @with_config(CLOSED)
 class Envelope(TypedDict):
-    """Fields common to all events; each event type adds `event_type` and `properties`."""
+    """Fields common to all events; each event type adds `event_type` and `properties`.
+
+    `sent_at` is the sender's clock when it sent the event: with it a wrong clock is put right. `bot_reasons` says why the event is a
+    bot's: the gateway sets it, and takes away what a client writes there; who writes to Kafka is believed.
+    """
 
     event_id: EventId
     schema_version: Literal[1]
@@ -79,3 +93,5 @@ class Envelope(TypedDict):
     session_id: NotRequired[Identifier | None]
     trace: NotRequired[Trace | None]
     flags: NotRequired[Flags | None]
+    sent_at: NotRequired[OccurredAt | None]
+    bot_reasons: NotRequired[BotReasons | None]

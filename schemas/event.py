@@ -13,14 +13,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from operator import add
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, cast
 
 import orjson
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic_core import from_json
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic_core import ErrorDetails, from_json
 
+from schemas.envelope import CLOSED, Envelope
 from schemas.event_types import EVENT_TYPES, AnyEvent, Event
+from schemas.modes import mode_of
 from schemas.seed_names import RENAMED_PROPERTIES, canonicalise
+from schemas.user_ids import is_any_nobody, is_no_user_id
 
 __all__ = [
     "EVENT_TYPES",
@@ -29,6 +32,7 @@ __all__ = [
     "AnyEvent",
     "BadEvent",
     "Decoded",
+    "DecodedOne",
     "Event",
     "FieldError",
     "decode",
@@ -38,6 +42,15 @@ __all__ = [
 _ONE: Final[TypeAdapter[AnyEvent]] = TypeAdapter(Event)
 #: Of strings only names come again; looking for values among those seen costs more than it saves.
 _MANY: Final[TypeAdapter[dict[str, AnyEvent]]] = TypeAdapter(dict[str, Event], config=ConfigDict(cache_strings="keys"))
+
+
+@with_config(CLOSED)
+class _AnyProperties(Envelope):
+    event_type: str
+    properties: dict[str, Any]
+
+
+_ANY_PROPERTIES: Final = TypeAdapter(_AnyProperties)
 
 #: So many values are read in one call: enough that the call costs nothing, few enough that one bad value sends few others the long way.
 _TOGETHER: Final = 128
@@ -90,13 +103,15 @@ class Decoded:
     """Columns of equal length, one place per value; `events[i]` is None exactly where `bad` has i.
 
     `properties[i]` is the canonical JSON (sorted keys) of the event's properties, b'' where bad.
-    `source_names` has the name an event was sent under where that is not its own.
+    `source_names` has the name an event was sent under where that is not its own. `violations` says how the properties of an event
+    break its schema, where its type is not enforced: it is stored, and counts nowhere.
     """
 
     events: list[AnyEvent | None]
     properties: list[bytes]
     bad: dict[int, BadEvent] = field(default_factory=dict)
     source_names: dict[int, str] = field(default_factory=dict)
+    violations: dict[int, BadEvent] = field(default_factory=dict)
 
 
 def decode(values: Sequence[bytes]) -> Decoded:
@@ -125,7 +140,7 @@ def _decode_together(values: Sequence[bytes], decoded: Decoded) -> bool:
         return False
     if list(placed) != _PLACES[: len(values)] or not all(map(RENAMED_PROPERTIES.isdisjoint, properties)):
         return False
-    if b"null" in b"".join(canonical) and not all(map(_is_finite, properties)):
+    if (b"null" in b"".join(canonical) and not all(map(_is_finite, properties))) or is_any_nobody(events):
         return False
     decoded.events.extend(events)
     decoded.properties.extend(canonical)
@@ -165,17 +180,28 @@ def _decode_singly(values: Sequence[bytes], decoded: Decoded) -> None:
         one = decode_one(value)
         if isinstance(one, BadEvent):
             decoded.bad[i] = one
-            event, properties, source_name = None, b"", ""
-        else:
-            event, properties, source_name = one
-        decoded.events.append(event)
-        decoded.properties.append(properties)
-        if source_name:
-            decoded.source_names[i] = source_name
+            decoded.events.append(None)
+            decoded.properties.append(b"")
+            continue
+        decoded.events.append(one.event)
+        decoded.properties.append(one.properties)
+        if one.source_name:
+            decoded.source_names[i] = one.source_name
+        if one.violation is not None:
+            decoded.violations[i] = one.violation
 
 
-def decode_one(value: bytes) -> tuple[AnyEvent, bytes, str] | BadEvent:
-    """One value: the event, its canonical properties and the name it was sent under ('' for its own), or why it is none."""
+class DecodedOne(NamedTuple):
+    """An event, its canonical properties, the name it was sent under ('' for its own), and how it breaks its schema (None: not at all)."""
+
+    event: AnyEvent
+    properties: bytes
+    source_name: str
+    violation: BadEvent | None
+
+
+def decode_one(value: bytes) -> DecodedOne | BadEvent:
+    """One value: its event, or why it is none."""
     document = _document(value)
     if isinstance(document, BadEvent):
         return document
@@ -183,7 +209,7 @@ def decode_one(value: bytes) -> tuple[AnyEvent, bytes, str] | BadEvent:
     canonical = canonicalise(document)
     renamed = canonical is not document
     try:
-        event = _ONE.validate_json(_written(canonical) if renamed else value)
+        event, violation = _validated(_written(canonical) if renamed else value, canonical)
         properties = _canonical(event["properties"])
     except ValidationError as error:
         return _bad(canonical, *_explain(error))
@@ -192,7 +218,25 @@ def decode_one(value: bytes) -> tuple[AnyEvent, bytes, str] | BadEvent:
     # Only now: what has been validated is not nested too deep to walk.
     if (path := _control_character(event)) is not None:
         return _bad(canonical, "control_character", (FieldError(path, "a string has a control character"),))
-    return event, properties, str(sent_as) if renamed and sent_as != event["event_type"] else ""
+    if is_no_user_id(user_id := event.get("user_id") or "?"):
+        return _bad(
+            canonical, "malformed_user_id", (FieldError("user_id", f"{user_id!r} is nobody: leave user_id out where there is none"),)
+        )
+    return DecodedOne(event, properties, str(sent_as) if renamed and sent_as != event["event_type"] else "", violation)
+
+
+def _validated(value: bytes, document: dict[str, Any]) -> tuple[AnyEvent, BadEvent | None]:
+    """The event; where its type is not enforced, properties of any kind will do. Raises ValidationError."""
+    try:
+        return _ONE.validate_json(value), None
+    except ValidationError as error:
+        if mode_of(_text(document.get("event_type"))) == "enforce":
+            raise
+        try:
+            event = _ANY_PROPERTIES.validate_json(value)
+        except ValidationError:  # it would be refused under any mode, so everything that is wrong is said
+            raise error from None
+        return cast(AnyEvent, event), _bad(document, *_explain(error))
 
 
 def _written(document: dict[str, Any]) -> bytes:
@@ -242,12 +286,18 @@ def _explain(error: ValidationError) -> tuple[str, tuple[FieldError, ...]]:
     details = error.errors(include_url=False, include_input=False, include_context=True)
     if details[0]["type"] in ("union_tag_invalid", "union_tag_not_found"):
         return "unknown_event_type", (FieldError("event_type", f"must be one of {', '.join(EVENT_TYPES)}"),)
-    errors = tuple(FieldError(_text(".".join(str(part) for part in detail["loc"][1:])), detail["msg"]) for detail in details[:_MAX_ERRORS])
+    errors = tuple(FieldError(_field(detail), detail["msg"]) for detail in details[:_MAX_ERRORS])
     if details[0]["type"] == "json_invalid":
         return "invalid_json", errors
     if any(detail["loc"][1:] == ("schema_version",) and detail["type"] == "literal_error" for detail in details):
         return "unknown_schema_version", errors
     return ("missing_field" if all(d["type"] == "missing" for d in details) else "invalid_field"), errors
+
+
+def _field(detail: ErrorDetails) -> str:
+    """The dotted path; a check of several fields together names the one it is about in its context."""
+    path = [*detail["loc"][1:], *([detail["ctx"]["field"]] if "field" in detail.get("ctx", {}) else [])]
+    return _text(".".join(map(str, path)))
 
 
 def _control_character(document: Any, path: str = "") -> str | None:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from pipeline.aggregation.paths import path_template
+from schemas.metrics import METRICS
+from schemas.web_vitals import rating_of
 
 Labels = tuple[str, ...]
 Fed = tuple[str, Labels, float | None]
@@ -20,10 +22,14 @@ _STATUS_CLASSES: Final = {hundred: f"{hundred}xx" for hundred in range(1, 6)}
 
 
 def feeds(event: Mapping[str, Any]) -> tuple[Fed, ...]:
-    """The series a valid event is folded into: those of its own metric, if it has one, and `events`, which counts them all."""
+    """The series a valid event is folded into: those of its own metric, if it has one, and `events`, which counts them all.
+
+    One with `bot_reasons` is in no metric about people.
+    """
     event_type = event["event_type"]
     counted = ("events", (event_type, event["source"]["service"]), None)
-    return _OWN.get(event_type, _counted_only)(event["properties"], event, counted)
+    fed = _OWN[event_type](event["properties"], event, counted)
+    return tuple(one for one in fed if METRICS[one[0]].counts_bots) if event.get("bot_reasons") else fed
 
 
 def _counted_only(_: _Of, __: _Of, counted: Fed) -> tuple[Fed, ...]:
@@ -58,7 +64,8 @@ def _health_check(properties: _Of, _: _Of, counted: Fed) -> tuple[Fed, ...]:
 
 
 def _web_vital(properties: _Of, _: _Of, counted: Fed) -> tuple[Fed, ...]:
-    return ("web_vital", (properties["name"], path_template(properties["page"]), properties["rating"]), properties["value"]), counted
+    name, value = properties["name"], properties["value"]
+    return ("web_vital", (name, path_template(properties["page"]), rating_of(name, value)), value), counted
 
 
 def _feature_exposure(properties: _Of, _: _Of, counted: Fed) -> tuple[Fed, ...]:
@@ -125,4 +132,14 @@ _OWN: Final[dict[str, _Own]] = {
     "nps_response": _nps_response,
     "payment": _payment,
     "resource_usage": _resource_usage,
+    "menu_ready": _counted_only,
+    "user_signed_up": _counted_only,
+    "onboarding_abandoned": _counted_only,
+    "ux_signal": _counted_only,
+    "db_sample": _counted_only,
+    "circuit_state_changed": _counted_only,
+    "deployment": _counted_only,
+    "security_signal": _counted_only,
+    "feedback": _counted_only,
+    "accepted_count": _counted_only,
 }

@@ -13,6 +13,7 @@ from tests.poison.valid_events import EVENTS, PLAIN, VALID
 CODES = {
     "empty", "invalid_utf8", "invalid_json", "not_an_object", "unknown_event_type", "unknown_schema_version", "missing_field",
     "invalid_field", "number_out_of_range", "control_character", "too_large", "too_deep",
+    "malformed_user_id",
 }  # fmt: skip
 
 
@@ -27,7 +28,7 @@ def check(values: list[bytes]) -> Decoded:
     for place, value in enumerate(values):
         assert at(together, place) == at(decode([value]), 0)
         one, bad = decode_one(value), together.bad.get(place)
-        assert one == (bad or (together.events[place], together.properties[place], together.source_names.get(place, "")))
+        assert one == (bad or (together.events[place], together.properties[place], together.source_names.get(place, ""), None))
         assert (together.events[place] is None) == (bad is not None) == isinstance(one, BadEvent)
         if bad is not None:
             assert bad.code in CODES

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
+from schemas.user_ids import is_no_user_id
+
 Strings = st.SearchStrategy[str]
 Documents = st.SearchStrategy[dict[str, Any]]
 
@@ -85,10 +87,12 @@ def _envelopes(name: Strings) -> Documents:
             "source": st.fixed_dictionaries({"service": name, "environment": name}, optional={"version": st.none() | name}),
         },
         optional={
-            "user_id": st.none() | name,
+            "user_id": st.none() | name.filter(lambda text: not is_no_user_id(text)),
             "session_id": st.none() | name,
             "trace": st.none() | trace,
             "flags": st.none() | st.dictionaries(name, name, max_size=3),
+            "sent_at": st.none() | instants.map(_iso),
+            "bot_reasons": st.none() | st.lists(name, max_size=8),
             "newer_field": json_values(name),
         },
     )
