@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -14,11 +14,13 @@ from pipeline.gateway import metrics
 from pipeline.gateway.access import Cors, WriteKeys
 from pipeline.gateway.admission import BodyAdmission
 from pipeline.gateway.body import decompress, encoding_of, is_ndjson, read_body
-from pipeline.gateway.intake import Intake, read_events
+from pipeline.gateway.bots import BotReason, bot_reasons
+from pipeline.gateway.intake import Intake, Rejection, Violation, read_events, read_sent_at
 from pipeline.gateway.limits import RateLimit
 from pipeline.gateway.publish import Publisher
 from pipeline.runtime.clock import Clock, NewId
 from pipeline.runtime.errors import Reject, RetryAfter
+from schemas.modes import mode_of
 
 log = structlog.get_logger(__name__)
 
@@ -70,9 +72,10 @@ class EventsApi:
         sender = None if key is None else (key, request.remote)
         if sender is not None and (wait_s := self._rate.wait_s(sender, self._clock.monotonic())) > 0:
             return refusal(429, "rate_limited", "this sender sends too much; slow down, larger batches cost less", retry_after_s=wait_s)
-        dry_run = _flag(request.query.get("dry_run"))
+        dry_run = _flag(request, "dry_run")
+        reasons = _bot_reasons(request)
         try:
-            intake = await self._read(request)
+            intake = await self._read(request, reasons)
         except RetryAfter as error:
             return refusal(503, "overloaded", str(error), retry_after_s=error.seconds)
         if sender is not None:
@@ -80,24 +83,39 @@ class EventsApi:
         if not dry_run:
             try:
                 await self._publish(intake)
+                _count(intake, reasons)
             except RetryAfter as error:
                 return refusal(503, "kafka_unavailable", str(error), retry_after_s=error.seconds)
         return _json(202, _answer(intake))
 
-    async def _read(self, request: web.Request) -> Intake:
+    async def _read(self, request: web.Request, bot_reasons: Sequence[BotReason]) -> Intake:
+        sent_at = read_sent_at(request.query.get("sent_at"))
         ndjson = is_ndjson(_content_type(request), request.charset)
         encoding = encoding_of(request.headers.get("Content-Encoding", ""))
         with self._bodies.reading() as reading:
             body = await read_body(request.content, request.content_length, encoding, reading)
             metrics.BODY_BYTES.inc(len(body))
-            return read_events(decompress(body, encoding), ndjson=ndjson, new_id=self._new_id)
+            document = decompress(body, encoding)
+            return read_events(document, ndjson=ndjson, new_id=self._new_id, sent_at=sent_at, bot_reasons=bot_reasons)
 
     async def _publish(self, intake: Intake) -> None:
         if intake.records:
             await self._publisher.publish(intake.records)
-        metrics.EVENTS.labels("accepted", "").inc(len(intake.event_ids))
-        for rejection in intake.rejected:
-            metrics.EVENTS.labels("rejected", rejection.bad.code).inc()
+
+
+def _bot_reasons(request: web.Request) -> list[BotReason]:
+    user_agent, is_page = request.headers.get("User-Agent"), "Origin" in request.headers
+    return bot_reasons(user_agent, is_page=is_page, webdriver=_flag(request, "webdriver"))
+
+
+def _count(intake: Intake, reasons: Sequence[BotReason]) -> None:
+    metrics.EVENTS.labels("accepted", "").inc(len(intake.event_ids))
+    for rejection in intake.rejected:
+        metrics.EVENTS.labels("rejected", rejection.bad.code).inc()
+    for violation in intake.violations:
+        metrics.VIOLATIONS.labels(violation.bad.event_type, mode_of(violation.bad.event_type)).inc()
+    for reason in reasons:
+        metrics.BOT_EVENTS.labels(reason).inc(len(intake.event_ids))
 
 
 def refusal(status: int, code: str, message: str, *, retry_after_s: float | None = None) -> web.Response:
@@ -113,11 +131,14 @@ def _json(status: int, document: Any, headers: Mapping[str, str] | None = None) 
 
 
 def _answer(intake: Intake) -> dict[str, Any]:
-    rejected = [
-        {"index": r.index, "event_id": r.event_id, "errors": [{"field": e.field, "message": e.message} for e in r.bad.errors]}
-        for r in intake.rejected
-    ]
-    return {"accepted": len(intake.event_ids), "event_ids": intake.event_ids, "rejected": rejected}
+    answer = {"accepted": len(intake.event_ids), "event_ids": intake.event_ids, "rejected": [_told(one) for one in intake.rejected]}
+    warnings = [_told(one) for one in intake.violations if mode_of(one.bad.event_type) == "warn"]
+    return {**answer, "warnings": warnings} if warnings else answer
+
+
+def _told(one: Rejection | Violation) -> dict[str, Any]:
+    errors = [{"field": error.field, "message": error.message} for error in one.bad.errors]
+    return {"index": one.index, "event_id": one.event_id, "errors": errors}
 
 
 def _content_type(request: web.Request) -> str:
@@ -125,9 +146,10 @@ def _content_type(request: web.Request) -> str:
     return request.content_type if "Content-Type" in request.headers else ""
 
 
-def _flag(value: str | None) -> bool:
+def _flag(request: web.Request, name: str) -> bool:
+    value = request.query.get(name)
     if value in (None, "0", "false"):
         return False
     if value in ("", "1", "true"):
         return True
-    raise Reject("invalid_parameter", "dry_run is 1 or 0")
+    raise Reject("invalid_parameter", f"{name} is 1 or 0")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from math import isfinite
 from typing import Any, Final
 
@@ -11,10 +12,13 @@ import orjson
 from pydantic_core import from_json
 
 from pipeline.gateway import limits
+from pipeline.gateway.bots import BotReason
 from pipeline.runtime.clock import NewId
 from pipeline.runtime.errors import Reject
+from schemas.envelope import END_OF_TIME, FIRST_INSTANT
 from schemas.event import AnyEvent, BadEvent, FieldError, decode
 from schemas.partitioning import event_key, partition_of
+from schemas.timestamps import from_ms, isoformat_ms
 
 _BOM: Final = b"\xef\xbb\xbf"
 
@@ -32,11 +36,24 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True)
+class Violation:
+    """An accepted event whose properties break its schema, of a type that is not enforced yet; `bad` says how."""
+
+    index: int
+    event_id: str
+    bad: BadEvent
+
+
+@dataclass(frozen=True, slots=True)
 class Intake:
-    """What a request has in it: `event_ids` of the accepted events and `rejected`, both in its order; `records` per partition, likewise."""
+    """What a request has in it: `event_ids` of the accepted events and `rejected`, both in its order; `records` per partition, likewise.
+
+    `violations` are of accepted events, in order.
+    """
 
     event_ids: list[str] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
     records: dict[int, list[Record]] = field(default_factory=dict)
 
     @property
@@ -45,13 +62,15 @@ class Intake:
         return len(self.event_ids) + len(self.rejected)
 
 
-def read_events(body: bytes, *, ndjson: bool, new_id: NewId) -> Intake:
+def read_events(body: bytes, *, ndjson: bool, new_id: NewId, sent_at: str | None = None, bot_reasons: Sequence[BotReason] = ()) -> Intake:
     """Read a body: one event, an array of events, or one event a line.
 
     Args:
         body: what was sent, decompressed.
         ndjson: every line is an event; otherwise lines are looked for only when the whole is not JSON.
         new_id: gives an event without `event_id` its own.
+        sent_at: the sender's clock, ISO 8601, for events that have no `sent_at` of their own.
+        bot_reasons: given to all of them; what an event itself says of that is not believed.
 
     Raises:
         Reject: nothing of the body can be read, or it has more events or values than one request may.
@@ -62,11 +81,35 @@ def read_events(body: bytes, *, ndjson: bool, new_id: NewId) -> Intake:
     assigned: set[int] = set()
     values: list[bytes | BadEvent] = []
     for index, document in enumerate(documents):
-        if isinstance(document, dict) and document.get("event_id") is None and document.get("eventId") is None:
-            document["event_id"] = new_id()
-            assigned.add(index)
+        if isinstance(document, dict):
+            if document.get("event_id") is None and document.get("eventId") is None:
+                document["event_id"] = new_id()
+                assigned.add(index)
+            _mark(document, sent_at, bot_reasons)
         values.append(document if isinstance(document, BadEvent) else _value(document))
     return _intake(values, assigned)
+
+
+def read_sent_at(sent: str | None) -> str | None:
+    """The parameter as ISO 8601, from that or from ms since 1970. Raises Reject when it is no time between 1990 and 2100."""
+    if not sent:
+        return None
+    try:
+        instant = from_ms(int(sent)) if sent.isascii() and sent.isdigit() else datetime.fromisoformat(sent)
+        if FIRST_INSTANT <= instant < END_OF_TIME:
+            return isoformat_ms(instant)
+    except (ValueError, TypeError, OverflowError):  # TypeError: it has no zone
+        pass
+    raise Reject("invalid_parameter", "sent_at is the sender's clock: ms since 1970, or ISO 8601 with a zone, between 1990 and 2100")
+
+
+def _mark(document: dict[str, Any], sent_at: str | None, bot_reasons: Sequence[BotReason]) -> None:
+    if bot_reasons:
+        document["bot_reasons"] = bot_reasons
+    elif "bot_reasons" in document:
+        del document["bot_reasons"]
+    if sent_at is not None and document.get("sent_at") is None:
+        document["sent_at"] = sent_at
 
 
 def _documents(body: bytes, ndjson: bool) -> Sequence[Any]:
@@ -156,6 +199,7 @@ def _intake(values: Sequence[bytes | BadEvent], assigned: set[int]) -> Intake:
     decoded = decode([value for value in values if isinstance(value, bytes)])
     events: dict[int, AnyEvent | None] = dict(zip(places, decoded.events, strict=True))
     bad = {places[i]: reason for i, reason in decoded.bad.items()}
+    violations = {places[i]: reason for i, reason in decoded.violations.items()}
     intake = Intake()
     for index, value in enumerate(values):
         event = events.get(index)
@@ -165,5 +209,7 @@ def _intake(values: Sequence[bytes | BadEvent], assigned: set[int]) -> Intake:
             continue
         key = event_key(event.get("user_id"), event.get("session_id"), event["event_id"])
         intake.event_ids.append(event["event_id"])
+        if index in violations:
+            intake.violations.append(Violation(index, event["event_id"], violations[index]))
         intake.records.setdefault(partition_of(key), []).append((key.encode(), value))
     return intake

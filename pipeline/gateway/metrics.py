@@ -10,6 +10,14 @@ EVENTS = Counter(
     "Events by outcome: accepted, or rejected for a reason; dry runs are not counted.",
     ["outcome", "reason"],
 )
+VIOLATIONS = Counter(
+    "nutricoach_gateway_schema_violations_total",
+    "Accepted events that break their schema, of types that are observed or warned; they count in no metric.",
+    ["event_type", "mode"],
+)
+BOT_EVENTS = Counter(
+    "nutricoach_gateway_bot_events_total", "Accepted events of bots, once for each reason; they count in no business metric.", ["reason"]
+)
 BODY_BYTES = Counter("nutricoach_gateway_body_bytes_total", "Bytes of bodies as they were sent.")
 DURATION = Histogram(
     "nutricoach_gateway_request_seconds",
