@@ -19,6 +19,7 @@ from typing import Final
 import orjson
 
 from pipeline.clickhouse.client import Client
+from pipeline.clickhouse.paris_views import paris_views
 from pipeline.clickhouse.sql_files import read_folder, sql_folder
 from pipeline.clickhouse.typed_views import generated_views
 from pipeline.runtime.errors import Stop
@@ -49,9 +50,15 @@ async def migrate(settings: Settings) -> list[str]:
     try:
         await client.command("CREATE DATABASE IF NOT EXISTS telemetry")
         await client.command(_SCHEMA_VERSIONS)
-        return await apply(client, read_folder(sql_folder("migrations")), read_folder(sql_folder("views")) | generated_views())
+        return await apply(client, read_folder(sql_folder("migrations")), all_views())
     finally:
         await client.close()
+
+
+def all_views() -> dict[str, str]:
+    """View name → its statement: those in files, their twins, and those made from the schemas."""
+    views = read_folder(sql_folder("views"))
+    return views | paris_views(views) | generated_views()
 
 
 async def apply(client: Client, migrations: Mapping[str, str], views: Mapping[str, str]) -> list[str]:

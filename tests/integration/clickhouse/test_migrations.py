@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pipeline.clickhouse.client import Client
-from pipeline.clickhouse.migrations import apply, migrate
+from pipeline.clickhouse.migrations import all_views, apply, migrate
 from pipeline.clickhouse.sql_files import read_folder, sql_folder
-from pipeline.clickhouse.typed_views import generated_views
 from pipeline.runtime.errors import ConfigurationError, Stop
 from pipeline.runtime.settings import ClickHouse, Settings
 
@@ -21,7 +20,7 @@ def migrations() -> dict[str, str]:
 
 @pytest.fixture
 def views() -> dict[str, str]:
-    return read_folder(sql_folder("views")) | generated_views()
+    return all_views()
 
 
 async def test_everything_is_applied_once(writer: ClickHouse) -> None:
