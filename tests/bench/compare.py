@@ -82,35 +82,36 @@ def section(bench: Bench) -> dict[str, list[Row]]:
         raise SystemExit(f"{PYTHON.relative_to(ROOT)} is missing: `make bench` installs it")
     start_ms = int(time.time() * 1000) - 1000 * bench.events // Spec(0, 0).per_s
     bench.rig.reset()
-    warm_up = _load(bench.rig, Spec(WARM_UP, start_ms - 10_000, seed=1))
-    loads = {share: _load(bench.rig, Spec(bench.events // share, start_ms)) for share in {c.share for c in CONTESTANTS}}
-    reckonings = {share: _reckon(warm_up, load) for share, load in loads.items()}
+    warm_up = load_of(bench.rig, Spec(WARM_UP, start_ms - 10_000, seed=1))
+    loads = {share: load_of(bench.rig, Spec(bench.events // share, start_ms)) for share in {c.share for c in CONTESTANTS}}
+    reckonings = {share: reckon(warm_up, load) for share, load in loads.items()}
     runs: list[Run] = []
     for number in range(bench.rounds):
         for place in range(len(CONTESTANTS)):
             contestant = CONTESTANTS[(number + place) % len(CONTESTANTS)]
-            run = _run(bench.rig, contestant, number + 1, warm_up, loads[contestant.share], reckonings[contestant.share])
-            runs.append(run)
-            figures = (
-                f"{run.events_per_s:9,.0f} events/s {run.cpu_us_per_event:6.1f} us {run.rss_mb:5.0f} MiB" if not run.wrong else run.wrong
-            )
-            bench.say(f"round {run.round} of {bench.rounds}  {run.who:20} {figures}")
+            done = run(bench.rig, contestant, number + 1, warm_up, loads[contestant.share], reckonings[contestant.share])
+            runs.append(done)
+            figures = f"{done.events_per_s:9,.0f} events/s {done.cpu_us_per_event:6.1f} us {done.rss_mb:5.0f} MiB"
+            bench.say(f"round {done.round} of {bench.rounds}  {done.who:20} {done.wrong or figures}")
     notes = {contestant.who: contestant.note for contestant in CONTESTANTS}
-    return {"rows": summary(runs, STOCK.who, LOOP.who, notes), "runs": [run.row() for run in runs]}
+    return {"rows": summary(runs, STOCK.who, LOOP.who, notes), "runs": [one.row() for one in runs]}
 
 
-def _load(rig: Rig, spec: Spec) -> Load:
+def load_of(rig: Rig, spec: Spec) -> Load:
+    """Batches of the events, ready for the broker that runs."""
     return Load(asyncio.run(build(rig.kafka, events(spec))), spec)
 
 
-def _reckon(*loads: Load) -> Reckoning:
+def reckon(*loads: Load) -> Reckoning:
+    """What the panes must hold after all of `loads`."""
     reckoning = Reckoning()
     for load in loads:
         load.reckon(reckoning)
     return reckoning
 
 
-def _run(rig: Rig, contestant: Contestant, number: int, warm_up: Load, load: Load, reckoning: Reckoning) -> Run:
+def run(rig: Rig, contestant: Contestant, number: int, warm_up: Load, load: Load, reckoning: Reckoning) -> Run:
+    """One contestant alone, on topics and tables anew."""
     rig.reset()
     panes_file = rig.folder / "panes.json"
     panes_file.unlink(missing_ok=True)

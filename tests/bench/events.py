@@ -2,7 +2,7 @@
 
 The mix is that of a busy evening: 45 % api_request, 25 % web_vital, 15 % recipe_view, 10 % menu_generated, 5 % feature_exposure; users
 are drawn evenly; `occurred_at` runs at `per_s` events a second, up to 1.5 s late. About 345 bytes of JSON each, properties from a pool
-of 2,000 per type, ids of their own.
+of 2,000 per type, ids of their own. Another mix, of all event types, feeds every metric there is.
 """
 
 from __future__ import annotations
@@ -10,18 +10,24 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from functools import partial
+from typing import Any, Final, Literal, NamedTuple
 
+from schemas.metrics import METRICS
 from schemas.partitioning import partition_of
+from tests.chaos.expected_series import series_of
+from tests.chaos.traffic_types import OTHER_TYPES
 
 POOL_PER_TYPE: Final = 2_000
 _LATE_MS: Final = 1_500
 _PANE_MS: Final = 10_000
 
+Mix = Literal["evening", "catalogue"]
+_MENU_WEIGHT: Final = 10
 _SHARES: Final = {"api_request": 45, "web_vital": 25, "recipe_view": 15, "menu_generated": 10, "feature_exposure": 5}
 _SERVICES: Final = {"api_request": ("menu-api", "recipe-api", "user-api", "search-api"), "menu_generated": ("menu-api", "menu-batch")}
 _ROUTES: Final = (
@@ -40,6 +46,8 @@ _PAGES: Final = ("/", "/menu", "/menu/{menu_id}", "/recipes", "/recipes/{recipe_
 _GOOD_AND_NOT_POOR: Final = {"LCP": (2500, 4000), "INP": (200, 500), "CLS": (0.1, 0.25), "FCP": (1800, 3000), "TTFB": (800, 1800)}
 
 Series = tuple[str, tuple[str, ...]]
+#: A series and what an event adds to its sum, in millionths.
+Added = tuple[Series, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,7 @@ class Spec:
     users: int = 100_000
     seed: int = 4
     per_s: int = 10_000
+    mix: Mix = "evening"
 
 
 class Made(NamedTuple):
@@ -63,13 +72,12 @@ class Made(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Template:
-    """Everything of an event but its id, time and user, and the two series it belongs to; `value` in millionths."""
+    """Everything of an event but its id, time and user, its type, and the series it belongs to."""
 
     head: bytes
     tail: bytes
-    own: Series
-    events: Series
-    value: int
+    event_type: str
+    series: tuple[Added, ...]
 
 
 @dataclass(slots=True)
@@ -90,7 +98,7 @@ class Reckoning:
         totals: dict[tuple[str, tuple[str, ...], int], tuple[int, int]] = {}
         for (identity, start_ms), times in self._seen.items():
             template = self._templates[identity]
-            for (metric, labels), value in ((template.own, template.value), (template.events, 0)):
+            for (metric, labels), value in template.series:
                 count, total = totals.get((metric, labels, start_ms), (0, 0))
                 totals[(metric, labels, start_ms)] = (count + times, total + times * value)
         return totals
@@ -99,15 +107,14 @@ class Reckoning:
         """(event type, start in ms) to count."""
         counts: Counter[tuple[str, int]] = Counter()
         for (identity, start_ms), times in self._seen.items():
-            counts[(self._templates[identity].events[1][0], start_ms)] += times
+            counts[(self._templates[identity].event_type, start_ms)] += times
         return dict(counts)
 
 
 def events(spec: Spec, reckoning: Reckoning | None = None) -> Iterator[Made]:
     """Make them, in the order of their time; `reckoning` is told of each."""
     rng = random.Random(spec.seed)
-    pools = {event_type: [_template(event_type, rng) for _ in range(POOL_PER_TYPE)] for event_type in _SHARES}
-    deck = [pools[event_type] for event_type, share in _SHARES.items() for _ in range(share)]
+    deck = _deck(spec.mix, rng)
     keys = [f"u-{number:06d}" for number in range(spec.users)]
     partitions = [partition_of(key) for key in keys]
     second, stamp = -1, b""
@@ -116,7 +123,7 @@ def events(spec: Spec, reckoning: Reckoning | None = None) -> Iterator[Made]:
         if at_ms // 1000 != second:
             second = at_ms // 1000
             stamp = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
-        template = deck[int(rng.random() * 100)][int(rng.random() * POOL_PER_TYPE)]
+        template = deck[int(rng.random() * len(deck))][int(rng.random() * POOL_PER_TYPE)]
         user = int(rng.random() * spec.users)
         if reckoning is not None:
             reckoning.add(template, at_ms - at_ms % _PANE_MS)
@@ -132,11 +139,41 @@ def _uuid7(at_ms: int, rng: random.Random) -> bytes:
     return b"%b-%b-7%b-%x%b-%b" % (time[:8], time[8:], noise[:3], 8 | int(noise[3:4], 16) & 3, noise[4:7], noise[7:])
 
 
-def _template(event_type: str, rng: random.Random) -> _Template:
+def _deck(mix: Mix, rng: random.Random) -> list[list[_Template]]:
+    """Pools of templates, each as often as its type's share."""
+    if mix == "evening":
+        pools = {event_type: [_evening(event_type, rng) for _ in range(POOL_PER_TYPE)] for event_type in _SHARES}
+        return [pools[event_type] for event_type, share in _SHARES.items() for _ in range(share)]
+    deck = [[_evening("menu_generated", rng) for _ in range(POOL_PER_TYPE)]] * _MENU_WEIGHT
+    for event_type, (weight, properties) in OTHER_TYPES.items():
+        # Where the sender's word is not what counts, peers would count something else: of those types the plain ones are taken.
+        plain = event_type in _PROPERTIES
+        make = partial(_evening, event_type) if plain else partial(_any_type, event_type, properties)
+        deck += [[make(rng) for _ in range(POOL_PER_TYPE)]] * weight
+    return deck
+
+
+def _evening(event_type: str, rng: random.Random) -> _Template:
     properties, metric, labels, value = _PROPERTIES[event_type](rng)
     service = rng.choice(_SERVICES.get(event_type, ("web",)))
     if event_type == "api_request":
         labels = (service, *labels)
+    added = ((metric, labels), int(Decimal(repr(value)) * 1_000_000) if value is not None else 0)
+    return _template(event_type, service, properties, (added, (("events", (event_type, service)), 0)), rng)
+
+
+def _any_type(event_type: str, make: Callable[[random.Random], dict[str, Any]], rng: random.Random) -> _Template:
+    properties = make(rng)
+    service = rng.choice(("web", "menu-api", "recipe-api", "user-api"))
+    series = series_of({"event_type": event_type, "source": {"service": service}, "properties": properties})
+    added = tuple(
+        ((metric, tuple(dict(labels)[name] for name in METRICS[metric].labels)), int(Decimal(repr(value or 0)) * 1_000_000))
+        for metric, labels, value in series
+    )
+    return _template(event_type, service, properties, added, rng)
+
+
+def _template(event_type: str, service: str, properties: dict[str, Any], series: tuple[Added, ...], rng: random.Random) -> _Template:
     rest: dict[str, Any] = {}
     if event_type not in _SERVICES:
         rest = {"session_id": f"s-{rng.getrandbits(24):06x}"} | ({"flags": {"new-planner": rng.choice("AB")}} if rng.random() < 0.1 else {})
@@ -145,8 +182,7 @@ def _template(event_type: str, rng: random.Random) -> _Template:
     rest["properties"] = properties
     source = {"service": service, "version": f"1.{rng.randrange(3)}.{rng.randrange(10)}", "environment": "production"}
     head = f'","event_type":"{event_type}","schema_version":1,"source":{_json(source)},'
-    millionths = int(Decimal(repr(value)) * 1_000_000) if value is not None else 0
-    return _Template(head.encode(), _json(rest)[1:].encode(), (metric, labels), ("events", (event_type, service)), millionths)
+    return _Template(head.encode(), _json(rest)[1:].encode(), event_type, series)
 
 
 _Properties = tuple[dict[str, Any], str, tuple[str, ...], float | None]

@@ -95,6 +95,16 @@ TABLES: Final[dict[str, tuple[str, Sequence[Column]]]] = {
             ("what is different", "note", str),
         ),
     ),
+    "every_metric": (
+        "Our worker and the plain loop on that mix of five event types, and on one of all types, which feeds every metric:",
+        (
+            ("mix", "mix", str),
+            ("CPU µs/event", "cpu_us_per_event", _tenths),
+            ("the loop's", "loop_cpu_us_per_event", _tenths),
+            ("of the loop's", "of_loop", _hundredths),
+            ("invalid", "invalid", str),
+        ),
+    ),
     "latency": (
         "From when an event was due until a consumer of `panes.v1` has it in a pane, and until a SELECT finds its row; two workers:",
         (

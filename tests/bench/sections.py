@@ -6,6 +6,7 @@ from typing import Final
 
 SECTIONS: Final[dict[str, tuple[str, str]]] = {
     "compare": ("tests.bench.compare", "section"),
+    "every_metric": ("tests.bench.every_metric", "section"),
     "latency": ("tests.bench.latency", "section"),
     "gateway": ("tests.bench.gateway_load", "section"),
     "growth": ("tests.bench.growth", "section"),

@@ -10,20 +10,17 @@ from __future__ import annotations
 import gc
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import clickhouse_connect
 import orjson
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from schemas.events.experiments import FeatureExposure
-from schemas.events.menus import MenuGenerated
-from schemas.events.recipes import RecipeView
-from schemas.events.services import ApiRequest
-from schemas.events.web import WebVital
+from schemas.event_types import Event
+from schemas.metrics import METRICS
 
 KAFKA: Final = os.environ.get("BENCH_KAFKA", "")
 EVENTS_TOPIC: Final = "nutricoach.telemetry.events.v1"
@@ -40,22 +37,14 @@ PANE_COLUMNS: Final = (
     "metric", "labels", "start", "source_partition", "count", "sum", "buckets", "last_offset", "first_received_at", "version",
 )  # fmt: skip
 
-_LABELS: Final = {
-    "menu_generation": ("provider", "outcome"),
-    "api_request": ("service", "route", "status_class"),
-    "web_vital": ("name", "page", "rating"),
-    "recipe_interaction": ("action",),
-    "feature_exposure": ("flag", "variant"),
-    "events": ("event_type", "service"),
-}
+_LABELS: Final = {metric.name: metric.labels for metric in METRICS.values()}
 _STATUS_CLASSES: Final = {hundred: f"{hundred}xx" for hundred in range(1, 6)}
 _AHEAD_MS: Final = 600_000
 _KEPT_MS: Final = 900_000
 _PANE_MS: Final = 10_000
 
-_Event = Annotated[MenuGenerated | RecipeView | WebVital | FeatureExposure | ApiRequest, Field(discriminator="event_type")]
-_ONE: Final[TypeAdapter[Any]] = TypeAdapter(_Event)
-_MANY: Final[TypeAdapter[list[Any]]] = TypeAdapter(list[_Event])
+_ONE: Final[TypeAdapter[Any]] = TypeAdapter(Event)
+_MANY: Final[TypeAdapter[list[Any]]] = TypeAdapter(list[Event])
 
 Key = tuple[int, str, tuple[str, ...]]
 
@@ -189,20 +178,44 @@ def _fold(state: _Partition, event: Mapping[str, Any], start_ms: int, offset: in
             pane.buckets[bucket] = pane.buckets.get(bucket, 0) + 1
 
 
-def _series(event: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...], float | None]]:
-    event_type, properties, service = event["event_type"], event["properties"], event["source"]["service"]
-    if event_type == "api_request":
-        labels = (service, properties["route"].partition("?")[0], _STATUS_CLASSES[properties["status_code"] // 100])
-        yield "api_request", labels, properties["duration_ms"]
-    elif event_type == "web_vital":
-        yield "web_vital", (properties["name"], properties["page"].partition("?")[0], properties["rating"]), properties["value"]
-    elif event_type == "recipe_view":
-        yield "recipe_interaction", ("view",), None
-    elif event_type == "menu_generated":
-        yield "menu_generation", (properties.get("provider") or "", properties["outcome"]), properties["generation_time_ms"]
-    else:
-        yield "feature_exposure", (properties["flag"], properties["variant"]), None
-    yield "events", (event_type, service), None
+_Series = tuple[str, tuple[str, ...], float | None]
+_Of = Mapping[str, Any]
+
+
+def _series(event: _Of) -> list[_Series]:
+    """What an event counts in. Ratings and paths are taken as sent; ours are not."""
+    own = _OWN.get(event["event_type"])
+    every = ("events", (event["event_type"], event["source"]["service"]), None)
+    return [*own(event["properties"], event), every] if own is not None else [every]
+
+
+def _path(path: str) -> str:
+    return path.partition("?")[0].partition("#")[0]
+
+
+_OWN: Final[dict[str, Callable[[_Of, _Of], list[_Series]]]] = {
+    "api_request": lambda p, event: [
+        ("api_request", (event["source"]["service"], _path(p["route"]), _STATUS_CLASSES[p["status_code"] // 100]), p["duration_ms"])
+    ],
+    "web_vital": lambda p, _: [("web_vital", (p["name"], _path(p["page"]), p["rating"]), p["value"])],
+    "menu_generated": lambda p, _: [("menu_generation", (p.get("provider") or "", p["outcome"]), p["generation_time_ms"])],
+    "recipe_view": lambda _, __: [("recipe_interaction", ("view",), None)],
+    "recipe_save": lambda _, __: [("recipe_interaction", ("save",), None)],
+    "recipe_share": lambda _, __: [("recipe_interaction", ("share",), None)],
+    "feature_exposure": lambda p, _: [("feature_exposure", (p["flag"], p["variant"]), None)],
+    "feature_performance": lambda p, _: [("feature_performance", (p["flag"], p["variant"]), p["duration_ms"])],
+    "provider_attempt": lambda p, _: [("provider_attempt", (p["provider"], p["outcome"]), p.get("latency_ms"))],
+    "queue_job": lambda p, _: [("queue_job", (p["queue"], p["outcome"]), p.get("duration_ms"))],
+    "external_api_call": lambda p, _: [("external_api_call", (p["api"], _STATUS_CLASSES[p["status_code"] // 100]), p["duration_ms"])],
+    "nutrition_accuracy": lambda p, _: [("nutrition_accuracy", (p.get("provider") or "",), p["accuracy_score"])],
+    "satisfaction_rating": lambda p, _: [("satisfaction_rating", (), p["rating"])],
+    "nps_response": lambda p, _: [("nps_response", (), p["score"])],
+    "payment": lambda p, _: [("payment", (p["outcome"],), None)],
+    "health_check": lambda p, _: [("health_check", (p["check"], p["status"]), p["latency_ms"])],
+    "resource_usage": lambda p, _: [
+        ("resource_usage", (p["host"], resource), p[f"{resource}_ratio"]) for resource in ("cpu", "memory", "disk")
+    ],
+}
 
 
 def _event_row(event: Mapping[str, Any], occurred_ms: int, sent_ms: int, received_ms: int, partition: int, offset: int) -> tuple[Any, ...]:

@@ -6,7 +6,8 @@ from itertools import pairwise
 from statistics import mean
 from uuid import UUID
 
-from schemas.event import decode
+from schemas.event import EVENT_TYPES, decode
+from schemas.metrics import METRICS
 from schemas.timestamps import to_ms
 from tests.bench.events import Reckoning, Spec, events
 
@@ -76,3 +77,12 @@ def test_the_reckoning_agrees_with_a_count_of_the_finished_events() -> None:
     checkout = [event for event in made if event["event_type"] == "feature_exposure" and event["properties"]["variant"] == "A"]
     exposed = sum(count for (metric, labels, _), (count, _) in panes.items() if metric == "feature_exposure" and labels[1] == "A")
     assert exposed == len(checkout)
+
+
+def test_the_other_mix_feeds_every_metric() -> None:
+    """All event types that others send, valid, and every metric of the catalogue among what was counted."""
+    reckoning = Reckoning()
+    decoded = decode([made.value for made in events(Spec(20_000, START_MS, mix="catalogue"), reckoning)])
+    assert not decoded.bad
+    assert {event["event_type"] for event in decoded.events if event is not None} == set(EVENT_TYPES) - {"accepted_count"}
+    assert {metric for metric, _, _ in reckoning.panes()} == set(METRICS)

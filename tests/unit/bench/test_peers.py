@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import get_args
+
+import pytest
 
 from tests.bench.check import compare_panes
-from tests.bench.events import Reckoning, Spec, events
+from tests.bench.events import Mix, Reckoning, Spec, events
 from tests.bench.peers.work import EVENT_COLUMNS, PANE_COLUMNS, Work
 from tests.bench.rig import ROOT
 
@@ -19,10 +22,11 @@ def test_the_baseline_is_the_file_that_published_ratios_refer_to() -> None:
     assert hashlib.sha256(baseline.read_bytes()).hexdigest() == BASELINE_SHA256
 
 
-def test_the_work_of_the_peers_makes_the_panes_that_were_counted() -> None:
+@pytest.mark.parametrize("mix", get_args(Mix))
+def test_the_work_of_the_peers_makes_the_panes_that_were_counted(mix: Mix) -> None:
     """Rows of a flush, newest snapshot per partition, added over partitions; in two flushes, so that panes go on."""
     reckoning, work, newest, rows = Reckoning(), Work(), {}, 0
-    made = list(events(Spec(4_000, START_MS, users=50), reckoning))
+    made = list(events(Spec(4_000, START_MS, users=50, mix=mix), reckoning))
     for half in (made[:2_000], made[2_000:]):
         for partition in {event.partition for event in half}:
             values = [event.value for event in half if event.partition == partition]
