@@ -80,6 +80,9 @@ class FieldError:
     field: str
     message: str
 
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}" if self.field else self.message
+
 
 @dataclass(frozen=True, slots=True)
 class BadEvent:
@@ -94,7 +97,7 @@ class BadEvent:
     @property
     def reason(self) -> str:
         """One line of at most 500 characters, without the sender's data beyond what the errors quote."""
-        text = "; ".join(f"{error.field}: {error.message}" if error.field else error.message for error in self.errors)
+        text = "; ".join(map(str, self.errors))
         return " ".join(text.split())[:500]
 
 

@@ -16,6 +16,7 @@ from pipeline.agents.flushes import flush_values
 from pipeline.agents.ingest import Ingest
 from pipeline.agents.outlet import Outlet
 from pipeline.agents.writer import Writer
+from pipeline.aggregation.clock_skew import FIRST_RECEIVED_AT
 from pipeline.aggregation.partition import MOVED_FROM
 from pipeline.runtime.chunk_source import ChunkSource
 from pipeline.runtime.clock import Clock
@@ -103,10 +104,12 @@ def interval_s(folded: int, settings: Worker) -> float:
 
 
 def _moved(record: ConsumerRecord) -> Message:
-    """The record for the partition its key belongs to; the header says where it was, and that it is moved only once."""
+    """The record for the partition its key belongs to; headers say where it was, so that it is moved only once, and when it came."""
     one = decode_one(record.value or b"")
     assert not isinstance(one, BadEvent), "only valid events are moved"
     event = one[0]
     key = event_key(event.get("user_id"), event.get("session_id"), event["event_id"])
     headers = [*record.headers, (MOVED_FROM, str(record.partition).encode())]
+    if all(name != FIRST_RECEIVED_AT for name, _ in record.headers):
+        headers.append((FIRST_RECEIVED_AT, str(record.timestamp).encode()))
     return Message(EVENTS.name, key=key.encode(), value=record.value, partition=partition_of(key), headers=headers)

@@ -84,7 +84,8 @@ class Ingest:
         event_rows, counted_rows = [], []
         for counted in folded.counted:
             i = counted.index
-            event_rows.append(event_row(counted, decoded.properties[i], partition, decoded.source_names.get(i, "")))
+            source_name, violation = decoded.source_names.get(i, ""), decoded.violations.get(i)
+            event_rows.append(event_row(counted, decoded.properties[i], partition, source_name, violation))
             counted_rows.append(counted_row(counted, partition))
         pending.event_rows.encode(event_rows)
         pending.counted_rows.encode(counted_rows)
@@ -92,7 +93,7 @@ class Ingest:
         pending.add_exposures(folded.exposures.items())
         pending.user_days |= folded.user_days
         pending.stale |= {(partition, hour_ms): offset for hour_ms, offset in folded.stale.items()}
-        _count(folded)
+        _count(folded, decoded)
 
 
 def _dead_letter(record: ConsumerRecord, bad: BadEvent) -> DeadLetter:
@@ -118,10 +119,12 @@ def _dead_letter(record: ConsumerRecord, bad: BadEvent) -> DeadLetter:
     )
 
 
-def _count(folded: Folded) -> None:
+def _count(folded: Folded, decoded: Decoded) -> None:
     metrics.EVENTS.labels("counted").inc(len(folded.counted))
     metrics.EVENTS.labels("repeat").inc(folded.repeats)
     metrics.EVENTS.labels("moved").inc(len(folded.moved))
     metrics.LATE.inc(len(folded.stale))
+    for violation in decoded.violations.values():
+        metrics.VIOLATIONS.labels(violation.event_type).inc()
     for bad in folded.bad.values():
         metrics.DEAD_LETTERS.labels(bad.code).inc()

@@ -7,6 +7,11 @@ from prometheus_client import Counter, Gauge, Histogram
 EVENTS = Counter("nutricoach_worker_events_total", "Events folded, by what was decided: counted, repeat, moved.", ["decision"])
 LATE = Counter("nutricoach_worker_stale_marks_total", "Hours marked for repair because an event came after its pane had closed.")
 DEAD_LETTERS = Counter("nutricoach_worker_dead_letters_total", "Records refused, by reason.", ["error_code"])
+VIOLATIONS = Counter(
+    "nutricoach_worker_schema_violations_total",
+    "Events stored though they break their schema, by type: it is not enforced.",
+    ["event_type"],
+)
 FLUSHES = Histogram(
     "nutricoach_worker_flush_duration_seconds", "Time of one flush, by step.", ["step"], buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 )

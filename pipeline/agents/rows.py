@@ -15,7 +15,7 @@ from pipeline.aggregation.partition import Counted
 from pipeline.aggregation.retention import UserDay
 from pipeline.clickhouse.insert import Row
 from schemas.dead_letter import DeadLetter
-from schemas.event import MAX_VALUE_BYTES
+from schemas.event import MAX_VALUE_BYTES, BadEvent
 
 #: Of a dead letter's bytes, so much is kept where analysts look; the whole is on the topic.
 SAMPLE_BYTES: Final = 200
@@ -25,7 +25,7 @@ _SAMPLE_WIDTH: Final = 50
 _NEVER: Final = -1
 
 
-def event_row(counted: Counted, properties: bytes, partition: int, source_name: str) -> Row:
+def event_row(counted: Counted, properties: bytes, partition: int, source_name: str, violation: BadEvent | None) -> Row:
     """A row of `events_raw`."""
     event = counted.event
     source, trace = event["source"], event.get("trace")
@@ -48,6 +48,9 @@ def event_row(counted: Counted, properties: bytes, partition: int, source_name: 
         source_name,
         counted.sent_ms / 1000,
         counted.content_hash,
+        event.get("bot_reasons"),
+        counted.clock_skew_ms,
+        violation and [str(error) for error in violation.errors],
     )
 
 

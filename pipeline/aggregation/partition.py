@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 from xxhash import xxh3_64_intdigest
 
 from pipeline.aggregation.catalogue import feeds
+from pipeline.aggregation.clock_skew import clock_skew_ms
 from pipeline.aggregation.exposures import Exposure, ExposureKey, exposure
 from pipeline.aggregation.owners import partitions_of
 from pipeline.aggregation.panes import Panes
@@ -51,6 +52,7 @@ class Counted:
     sent_ms: int
     received_ms: int
     content_hash: int
+    clock_skew_ms: int
 
 
 @dataclass(slots=True)
@@ -81,7 +83,7 @@ class PartitionState:
         folded = Folded(bad=dict(decoded.bad))
         candidates = self._candidates(records, decoded, folded)
         if candidates:
-            self._fold_counted(candidates, self._judge(candidates), folded)
+            self._fold_counted(candidates, self._judge(candidates), decoded.violations, folded)
         self.position = next_position
         return folded
 
@@ -94,9 +96,11 @@ class PartitionState:
             user_id = event.get("user_id")
             keys.append(event_key(user_id, event.get("session_id"), event["event_id"]))
             sent_ms, received_ms = to_ms(event["occurred_at"]), record.timestamp
-            occurred_ms = clamp(sent_ms, received_ms)
+            skew_ms = 0 if (at := event.get("sent_at")) is None else clock_skew_ms(at, sent_ms, received_ms, record.headers)
+            occurred_ms = clamp(sent_ms + skew_ms, received_ms)
             content = f"{event['event_type']}\0{sent_ms}\0{user_id or ''}\0".encode() + properties
-            candidates.append(Counted(i, event, record.offset, occurred_ms, sent_ms, received_ms, xxh3_64_intdigest(content)))
+            content_hash = xxh3_64_intdigest(content)
+            candidates.append(Counted(i, event, record.offset, occurred_ms, sent_ms, received_ms, content_hash, skew_ms))
         owners = partitions_of(keys)
         if owners.count(self.partition) == len(owners):
             return candidates
@@ -110,12 +114,20 @@ class PartitionState:
             bytes.fromhex(ids.replace("-", "")), [c.offset for c in candidates], [c.content_hash for c in candidates]
         )
 
-    def _fold_counted(self, candidates: Sequence[Counted], verdicts: Sequence[Verdict], folded: Folded) -> None:
+    def _fold_counted(
+        self, candidates: Sequence[Counted], verdicts: Sequence[Verdict], violations: Mapping[int, BadEvent], folded: Folded
+    ) -> None:
         fold = self.panes.fold
         for candidate, verdict in zip(candidates, verdicts, strict=True):
             event = candidate.event
             if verdict is _CONFLICTING:
                 folded.bad[candidate.index] = _conflict(event)
+                continue
+            if violations and candidate.index in violations:  # stored, like a dead letter in all else: the mode decides no number
+                if verdict is not _REPEATING:
+                    folded.counted.append(candidate)
+                else:
+                    folded.repeats += 1
                 continue
             occurred_ms, received_ms = candidate.occurred_ms, candidate.received_ms
             reached_ms = occurred_ms if occurred_ms < received_ms else received_ms
@@ -131,7 +143,8 @@ class PartitionState:
             else:
                 for metric, labels, value in feeds(event):
                     fold(start_ms, metric, labels, value, candidate.offset, received_ms)
-            _add_facts(event, occurred_ms, folded)
+            if not event.get("bot_reasons"):
+                _add_facts(event, occurred_ms, folded)
 
 
 def _add_facts(event: AnyEvent, occurred_ms: int, folded: Folded) -> None:

@@ -16,6 +16,10 @@ from pipeline.aggregation.watermark import HOUR_MS
 from pipeline.clickhouse.client import Client
 from pipeline.clickhouse.state import rows_of, snapshots
 
+#: Of `events_raw FINAL`: what is counted at all, and what states facts; of what bots do only some metrics take notice.
+COUNTS: Final = "schema_ok"
+STATES_FACTS: Final = "schema_ok AND empty(bot_reasons)"
+
 #: So many events are in memory at a time.
 _PAGE: Final = 50_000
 
@@ -46,10 +50,16 @@ class StoredEvent:
     received_ms: int
     service: str
     properties: bytes
+    bot_reasons: Sequence[str] = ()
 
     def event(self) -> dict[str, Any]:
         """The parts of the event that `catalogue.feeds` reads."""
-        return {"event_type": self.event_type, "source": {"service": self.service}, "properties": orjson.loads(self.properties)}
+        return {
+            "event_type": self.event_type,
+            "source": {"service": self.service},
+            "properties": orjson.loads(self.properties),
+            "bot_reasons": self.bot_reasons,
+        }
 
 
 async def event_pages(client: Client, partition: int, hours_ms: Sequence[int], below_offset: int) -> AsyncIterator[list[StoredEvent]]:
@@ -60,17 +70,18 @@ async def event_pages(client: Client, partition: int, hours_ms: Sequence[int], b
     # The inner query finds, by the index on occurred_at, the few sent hours to look in: only those are a condition on the primary key,
     # and with FINAL a condition on anything else reads most of the table (40 times slower on a million events).
     sql = f"""
-SELECT kafka_offset, event_type, toUnixTimestamp64Milli(occurred_at), toUnixTimestamp64Milli(received_at), service, properties
+SELECT
+    kafka_offset, event_type, toUnixTimestamp64Milli(occurred_at), toUnixTimestamp64Milli(received_at), service, properties, bot_reasons
 FROM telemetry.events_raw FINAL
 WHERE toStartOfHour(sent_at) IN (SELECT toStartOfHour(sent_at) FROM telemetry.events_raw WHERE {_EVENTS})
-    AND {_EVENTS} AND kafka_offset >= {{from:UInt64}} AND kafka_offset < {{below:UInt64}}
+    AND {_EVENTS} AND {COUNTS} AND kafka_offset >= {{from:UInt64}} AND kafka_offset < {{below:UInt64}}
 ORDER BY kafka_offset
 LIMIT {_PAGE}"""
     bounds = {"partition": partition, "from": 0, "below": max(below_offset, 0)} | hour_bounds(hours_ms)
     while rows := await rows_of(client, sql, bounds):
         yield [
-            StoredEvent(offset, event_type, occurred_ms, received_ms, service, properties.encode())
-            for offset, event_type, occurred_ms, received_ms, service, properties in rows
+            StoredEvent(offset, event_type, occurred_ms, received_ms, service, properties.encode(), bot_reasons)
+            for offset, event_type, occurred_ms, received_ms, service, properties, bot_reasons in rows
         ]
         if len(rows) < _PAGE:
             return

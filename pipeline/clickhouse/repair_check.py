@@ -17,6 +17,7 @@ from typing import Final
 
 from pipeline.aggregation.watermark import HOUR_MS
 from pipeline.clickhouse.client import Client
+from pipeline.clickhouse.repair import COUNTS
 from pipeline.clickhouse.state import rows_of
 from schemas.metrics import METRICS
 from schemas.pane import MILLIONTHS, PANE_MS
@@ -98,11 +99,11 @@ FROM
 (
     SELECT
         kafka_partition AS partition, intDiv(toUnixTimestamp64Milli(occurred_at), {HOUR_MS}) AS hour, min(received_at) AS first_at,
-        sum({own} * {_times()} + {_hash("occurred_at", "'events'")}) AS counts,
-        sum({own} * ({_sum_of_values()})) AS sums
+        sum({own} * {_is_seen()} * {_times()} + {_hash("occurred_at", "'events'")}) AS counts,
+        sum({own} * {_is_seen()} * ({_sum_of_values()})) AS sums
     FROM telemetry.events_raw FINAL
     WHERE toStartOfHour(sent_at) IN (SELECT toStartOfHour(sent_at) FROM telemetry.events_raw WHERE {events})
-        AND {events} AND kafka_offset < {{below:Array(UInt64)}}[kafka_partition + 1]
+        AND {events} AND {COUNTS} AND kafka_offset < {{below:Array(UInt64)}}[kafka_partition + 1]
     GROUP BY partition, hour
     UNION ALL
     SELECT
@@ -118,6 +119,12 @@ ORDER BY hour, partition
 SETTINGS max_threads = 1"""
     rows = await rows_of(client, sql, _parameters(spans) | {"received_from_ms": received_from_ms})
     return [(partition, hour * HOUR_MS) for partition, hour in rows]
+
+
+def _is_seen() -> str:
+    """1, or 0 for an event of a bot that its metric takes no notice of."""
+    of_services = [event_type for event_type, (metric, _) in FEEDS.items() if metric and METRICS[metric].counts_bots]
+    return f"(empty(bot_reasons) OR event_type IN {_array(of_services)})"
 
 
 def _times() -> str:

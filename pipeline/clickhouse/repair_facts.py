@@ -16,6 +16,7 @@ from pipeline.aggregation.exposures import Exposure, ExposureKey
 from pipeline.aggregation.watermark import HOUR_MS
 from pipeline.clickhouse.client import Client
 from pipeline.clickhouse.insert import encode, insert
+from pipeline.clickhouse.repair import STATES_FACTS
 from pipeline.clickhouse.state import Progress, rows_of
 from pipeline.clickhouse.tables import FIRST_EXPOSURES_RAW
 from schemas.partitioning import EVENT_PARTITIONS
@@ -41,7 +42,7 @@ SELECT
     JSONExtractString(properties, 'variant') AS variant, occurred_at, event_id, kafka_partition, kafka_offset,
     (occurred_at, toUInt128(event_id)) AS place
 FROM telemetry.events_raw FINAL
-WHERE event_type = 'feature_exposure' AND subject != '' AND {condition}"""
+WHERE event_type = 'feature_exposure' AND subject != '' AND {STATES_FACTS} AND {condition}"""
 
 
 def _in_period(column: str) -> str:

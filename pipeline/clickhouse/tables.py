@@ -44,6 +44,9 @@ EVENTS_RAW: Final = Table(
         "source_name",
         "sent_at",
         "content_hash",
+        "bot_reasons",
+        "clock_skew_ms",
+        "schema_errors",
     ),
 )
 COUNTED_EVENTS: Final = Table("telemetry.counted_events", ("kafka_partition", "kafka_offset", "event_id", "content_hash", "received_at"))

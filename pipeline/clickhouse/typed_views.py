@@ -52,6 +52,12 @@ _AFTER: Final = (
     Column("kafka_offset", "UInt64", "Offset in that partition"),
     Column("time_clamped", "Bool", "occurred_at is not what the sender said"),
     Column("source_name", "LowCardinality(String)", "The name the event was sent under, empty when that was its own"),
+    Column("bot_reasons", "Array(LowCardinality(String))", "Why it is a bot's, and so in no business metric; empty for everybody else"),
+    Column("clock_skew_ms", "Int64", "Added to occurred_at: how far the sender's clock was behind, negative when ahead; 0 when believed"),
+)
+_VALIDITY: Final = (
+    Column("schema_ok", "Bool", "Whether the properties keep to the schema; if not, it is in no metric and in no typed view"),
+    Column("schema_errors", "Array(String)", "How they break it, where its type is not enforced"),
 )
 
 
@@ -97,12 +103,15 @@ def typed_view(event_type: str, event: type) -> str:
     properties, _ = _unwrap(get_type_hints(event, include_extras=True)["properties"])
     hints = get_type_hints(properties, include_extras=True)
     columns = [_MADE.get((event_type, name)) or _property_column(name, hint) for name, hint in hints.items()]
-    if clash := {column.name for column in columns} & {column.name for column in (*_BEFORE, *_AFTER)}:
+    if clash := {column.name for column in columns} & {column.name for column in (*_BEFORE, *_AFTER, *_VALIDITY)}:
         raise ValueError(f"{event_type}.{clash.pop()} is named like a column that every event has")
     about = " ".join((properties.__doc__ or "").split())
     comment = f"Events of type {event_type}, each once, with their properties as columns. {about} {_FRESH}"
     return _view(
-        event_type, (*_BEFORE, *_AFTER, *columns), f"telemetry.events_raw FINAL\nWHERE event_type = {_quoted(event_type)}", comment
+        event_type,
+        (*_BEFORE, *_AFTER, *columns),
+        f"telemetry.events_raw FINAL\nWHERE event_type = {_quoted(event_type)} AND schema_ok",
+        comment,
     )
 
 
@@ -128,7 +137,7 @@ def metrics_view(metrics: Mapping[str, Metric]) -> str:
 
 def _events_view() -> str:
     comment = f"Every event once: the first copy of each event_id. {_FRESH} A month is dropped once all of it is older than 90 days."
-    return _view("events", (*_BEFORE, _PROPERTIES, *_AFTER), "telemetry.events_raw FINAL", comment)
+    return _view("events", (*_BEFORE, _PROPERTIES, *_AFTER, *_VALIDITY), "telemetry.events_raw FINAL", comment)
 
 
 def _view(name: str, columns: tuple[Column, ...], source: str, comment: str) -> str:

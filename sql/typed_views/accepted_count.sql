@@ -15,8 +15,10 @@ CREATE OR REPLACE VIEW telemetry.accepted_count
     kafka_offset UInt64 COMMENT 'Offset in that partition',
     time_clamped Bool COMMENT 'occurred_at is not what the sender said',
     source_name LowCardinality(String) COMMENT 'The name the event was sent under, empty when that was its own',
+    bot_reasons Array(LowCardinality(String)) COMMENT 'Why it is a bot\'s, and so in no business metric; empty for everybody else',
+    clock_skew_ms Int64 COMMENT 'Added to occurred_at: how far the sender\'s clock was behind, negative when ahead; 0 when believed',
     source String COMMENT 'Property source',
-    minute String COMMENT 'Property minute',
+    minute DateTime64(3, 'UTC') COMMENT 'Start of the minute',
     count Int64 COMMENT 'Property count'
 )
 AS SELECT
@@ -35,9 +37,11 @@ AS SELECT
     kafka_offset,
     time_clamped,
     source_name,
+    bot_reasons,
+    clock_skew_ms,
     JSONExtract(properties, 'source', 'String') AS source,
-    JSONExtract(properties, 'minute', 'String') AS minute,
+    parseDateTime64BestEffortOrZero(JSONExtract(properties, 'minute', 'String'), 3, 'UTC') AS minute,
     JSONExtract(properties, 'count', 'Int64') AS count
 FROM telemetry.events_raw FINAL
-WHERE event_type = 'accepted_count'
+WHERE event_type = 'accepted_count' AND schema_ok
 COMMENT 'Events of type accepted_count, each once, with their properties as columns. How many events `source` accepted in the minute that began at `minute`: what is stored must be as many. Fresh within a second.';

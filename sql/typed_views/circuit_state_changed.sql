@@ -15,6 +15,8 @@ CREATE OR REPLACE VIEW telemetry.circuit_state_changed
     kafka_offset UInt64 COMMENT 'Offset in that partition',
     time_clamped Bool COMMENT 'occurred_at is not what the sender said',
     source_name LowCardinality(String) COMMENT 'The name the event was sent under, empty when that was its own',
+    bot_reasons Array(LowCardinality(String)) COMMENT 'Why it is a bot\'s, and so in no business metric; empty for everybody else',
+    clock_skew_ms Int64 COMMENT 'Added to occurred_at: how far the sender\'s clock was behind, negative when ahead; 0 when believed',
     provider String COMMENT 'Property provider',
     from_state String COMMENT 'Property from_state: closed, open, half_open',
     to_state String COMMENT 'Property to_state: closed, open, half_open'
@@ -35,9 +37,11 @@ AS SELECT
     kafka_offset,
     time_clamped,
     source_name,
+    bot_reasons,
+    clock_skew_ms,
     JSONExtract(properties, 'provider', 'String') AS provider,
     JSONExtract(properties, 'from_state', 'String') AS from_state,
     JSONExtract(properties, 'to_state', 'String') AS to_state
 FROM telemetry.events_raw FINAL
-WHERE event_type = 'circuit_state_changed'
+WHERE event_type = 'circuit_state_changed' AND schema_ok
 COMMENT 'Events of type circuit_state_changed, each once, with their properties as columns. A provider\'s circuit breaker changed its state. Fresh within a second.';

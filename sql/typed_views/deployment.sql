@@ -15,6 +15,8 @@ CREATE OR REPLACE VIEW telemetry.deployment
     kafka_offset UInt64 COMMENT 'Offset in that partition',
     time_clamped Bool COMMENT 'occurred_at is not what the sender said',
     source_name LowCardinality(String) COMMENT 'The name the event was sent under, empty when that was its own',
+    bot_reasons Array(LowCardinality(String)) COMMENT 'Why it is a bot\'s, and so in no business metric; empty for everybody else',
+    clock_skew_ms Int64 COMMENT 'Added to occurred_at: how far the sender\'s clock was behind, negative when ahead; 0 when believed',
     phase String COMMENT 'Property phase: started, finished, rolled_back',
     release String COMMENT 'Property release',
     previous_release Nullable(String) COMMENT 'Property previous_release; NULL when absent'
@@ -35,9 +37,11 @@ AS SELECT
     kafka_offset,
     time_clamped,
     source_name,
+    bot_reasons,
+    clock_skew_ms,
     JSONExtract(properties, 'phase', 'String') AS phase,
     JSONExtract(properties, 'release', 'String') AS release,
     JSONExtract(properties, 'previous_release', 'Nullable(String)') AS previous_release
 FROM telemetry.events_raw FINAL
-WHERE event_type = 'deployment'
+WHERE event_type = 'deployment' AND schema_ok
 COMMENT 'Events of type deployment, each once, with their properties as columns. A release is being put into service, is in service, or was taken back for `previous_release`. Fresh within a second.';

@@ -15,7 +15,11 @@ CREATE OR REPLACE VIEW telemetry.events
     kafka_partition UInt16 COMMENT 'Partition of events.v1',
     kafka_offset UInt64 COMMENT 'Offset in that partition',
     time_clamped Bool COMMENT 'occurred_at is not what the sender said',
-    source_name LowCardinality(String) COMMENT 'The name the event was sent under, empty when that was its own'
+    source_name LowCardinality(String) COMMENT 'The name the event was sent under, empty when that was its own',
+    bot_reasons Array(LowCardinality(String)) COMMENT 'Why it is a bot\'s, and so in no business metric; empty for everybody else',
+    clock_skew_ms Int64 COMMENT 'Added to occurred_at: how far the sender\'s clock was behind, negative when ahead; 0 when believed',
+    schema_ok Bool COMMENT 'Whether the properties keep to the schema; if not, it is in no metric and in no typed view',
+    schema_errors Array(String) COMMENT 'How they break it, where its type is not enforced'
 )
 AS SELECT
     event_id,
@@ -33,6 +37,10 @@ AS SELECT
     kafka_partition,
     kafka_offset,
     time_clamped,
-    source_name
+    source_name,
+    bot_reasons,
+    clock_skew_ms,
+    schema_ok,
+    schema_errors
 FROM telemetry.events_raw FINAL
 COMMENT 'Every event once: the first copy of each event_id. Fresh within a second. A month is dropped once all of it is older than 90 days.';

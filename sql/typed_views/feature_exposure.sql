@@ -15,6 +15,8 @@ CREATE OR REPLACE VIEW telemetry.feature_exposure
     kafka_offset UInt64 COMMENT 'Offset in that partition',
     time_clamped Bool COMMENT 'occurred_at is not what the sender said',
     source_name LowCardinality(String) COMMENT 'The name the event was sent under, empty when that was its own',
+    bot_reasons Array(LowCardinality(String)) COMMENT 'Why it is a bot\'s, and so in no business metric; empty for everybody else',
+    clock_skew_ms Int64 COMMENT 'Added to occurred_at: how far the sender\'s clock was behind, negative when ahead; 0 when believed',
     flag String COMMENT 'Property flag',
     variant String COMMENT 'Property variant'
 )
@@ -34,8 +36,10 @@ AS SELECT
     kafka_offset,
     time_clamped,
     source_name,
+    bot_reasons,
+    clock_skew_ms,
     JSONExtract(properties, 'flag', 'String') AS flag,
     JSONExtract(properties, 'variant', 'String') AS variant
 FROM telemetry.events_raw FINAL
-WHERE event_type = 'feature_exposure'
+WHERE event_type = 'feature_exposure' AND schema_ok
 COMMENT 'Events of type feature_exposure, each once, with their properties as columns. Somebody was shown `variant` of `flag`. Fresh within a second.';

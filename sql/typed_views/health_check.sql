@@ -15,6 +15,8 @@ CREATE OR REPLACE VIEW telemetry.health_check
     kafka_offset UInt64 COMMENT 'Offset in that partition',
     time_clamped Bool COMMENT 'occurred_at is not what the sender said',
     source_name LowCardinality(String) COMMENT 'The name the event was sent under, empty when that was its own',
+    bot_reasons Array(LowCardinality(String)) COMMENT 'Why it is a bot\'s, and so in no business metric; empty for everybody else',
+    clock_skew_ms Int64 COMMENT 'Added to occurred_at: how far the sender\'s clock was behind, negative when ahead; 0 when believed',
     check String COMMENT 'Property check',
     status String COMMENT 'Property status: pass, fail',
     latency_ms Float64 COMMENT 'Property latency_ms',
@@ -36,10 +38,12 @@ AS SELECT
     kafka_offset,
     time_clamped,
     source_name,
+    bot_reasons,
+    clock_skew_ms,
     JSONExtract(properties, 'check', 'String') AS check,
     JSONExtract(properties, 'status', 'String') AS status,
     JSONExtract(properties, 'latency_ms', 'Float64') AS latency_ms,
     JSONExtract(properties, 'detail', 'Nullable(String)') AS detail
 FROM telemetry.events_raw FINAL
-WHERE event_type = 'health_check'
+WHERE event_type = 'health_check' AND schema_ok
 COMMENT 'Events of type health_check, each once, with their properties as columns. One look at one thing a service needs, such as its database. Fresh within a second.';

@@ -15,6 +15,8 @@ CREATE OR REPLACE VIEW telemetry.menu_generated
     kafka_offset UInt64 COMMENT 'Offset in that partition',
     time_clamped Bool COMMENT 'occurred_at is not what the sender said',
     source_name LowCardinality(String) COMMENT 'The name the event was sent under, empty when that was its own',
+    bot_reasons Array(LowCardinality(String)) COMMENT 'Why it is a bot\'s, and so in no business metric; empty for everybody else',
+    clock_skew_ms Int64 COMMENT 'Added to occurred_at: how far the sender\'s clock was behind, negative when ahead; 0 when believed',
     recipe_count Int64 COMMENT 'Property recipe_count',
     restrictions Array(String) COMMENT 'Property restrictions',
     generation_time_ms Float64 COMMENT 'Property generation_time_ms',
@@ -39,6 +41,8 @@ AS SELECT
     kafka_offset,
     time_clamped,
     source_name,
+    bot_reasons,
+    clock_skew_ms,
     JSONExtract(properties, 'recipe_count', 'Int64') AS recipe_count,
     JSONExtract(properties, 'restrictions', 'Array(String)') AS restrictions,
     JSONExtract(properties, 'generation_time_ms', 'Float64') AS generation_time_ms,
@@ -47,5 +51,5 @@ AS SELECT
     JSONExtract(properties, 'menu_id', 'Nullable(String)') AS menu_id,
     JSONExtract(properties, 'error_type', 'Nullable(String)') AS error_type
 FROM telemetry.events_raw FINAL
-WHERE event_type = 'menu_generated'
+WHERE event_type = 'menu_generated' AND schema_ok
 COMMENT 'Events of type menu_generated, each once, with their properties as columns. One request for a menu, answered or not. `outcome` is full (the first choice answered), degraded (a fallback or a template did) or failed (the user got nothing). Fresh within a second.';

@@ -15,6 +15,8 @@ CREATE OR REPLACE VIEW telemetry.nps_response
     kafka_offset UInt64 COMMENT 'Offset in that partition',
     time_clamped Bool COMMENT 'occurred_at is not what the sender said',
     source_name LowCardinality(String) COMMENT 'The name the event was sent under, empty when that was its own',
+    bot_reasons Array(LowCardinality(String)) COMMENT 'Why it is a bot\'s, and so in no business metric; empty for everybody else',
+    clock_skew_ms Int64 COMMENT 'Added to occurred_at: how far the sender\'s clock was behind, negative when ahead; 0 when believed',
     score Int64 COMMENT 'Property score'
 )
 AS SELECT
@@ -33,7 +35,9 @@ AS SELECT
     kafka_offset,
     time_clamped,
     source_name,
+    bot_reasons,
+    clock_skew_ms,
     JSONExtract(properties, 'score', 'Int64') AS score
 FROM telemetry.events_raw FINAL
-WHERE event_type = 'nps_response'
+WHERE event_type = 'nps_response' AND schema_ok
 COMMENT 'Events of type nps_response, each once, with their properties as columns. How likely somebody is to recommend it: 9 and 10 promote, 0 to 6 detract. Fresh within a second.';

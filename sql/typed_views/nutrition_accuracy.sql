@@ -15,6 +15,8 @@ CREATE OR REPLACE VIEW telemetry.nutrition_accuracy
     kafka_offset UInt64 COMMENT 'Offset in that partition',
     time_clamped Bool COMMENT 'occurred_at is not what the sender said',
     source_name LowCardinality(String) COMMENT 'The name the event was sent under, empty when that was its own',
+    bot_reasons Array(LowCardinality(String)) COMMENT 'Why it is a bot\'s, and so in no business metric; empty for everybody else',
+    clock_skew_ms Int64 COMMENT 'Added to occurred_at: how far the sender\'s clock was behind, negative when ahead; 0 when believed',
     menu_id String COMMENT 'Property menu_id',
     accuracy_score Float64 COMMENT 'Property accuracy_score',
     provider Nullable(String) COMMENT 'Property provider; NULL when absent'
@@ -35,9 +37,11 @@ AS SELECT
     kafka_offset,
     time_clamped,
     source_name,
+    bot_reasons,
+    clock_skew_ms,
     JSONExtract(properties, 'menu_id', 'String') AS menu_id,
     JSONExtract(properties, 'accuracy_score', 'Float64') AS accuracy_score,
     JSONExtract(properties, 'provider', 'Nullable(String)') AS provider
 FROM telemetry.events_raw FINAL
-WHERE event_type = 'nutrition_accuracy'
+WHERE event_type = 'nutrition_accuracy' AND schema_ok
 COMMENT 'Events of type nutrition_accuracy, each once, with their properties as columns. How far a menu\'s nutrients are what they should be; `accuracy_score` is a ratio. Fresh within a second.';

@@ -15,6 +15,8 @@ CREATE OR REPLACE VIEW telemetry.onboarding_abandoned
     kafka_offset UInt64 COMMENT 'Offset in that partition',
     time_clamped Bool COMMENT 'occurred_at is not what the sender said',
     source_name LowCardinality(String) COMMENT 'The name the event was sent under, empty when that was its own',
+    bot_reasons Array(LowCardinality(String)) COMMENT 'Why it is a bot\'s, and so in no business metric; empty for everybody else',
+    clock_skew_ms Int64 COMMENT 'Added to occurred_at: how far the sender\'s clock was behind, negative when ahead; 0 when believed',
     step Int64 COMMENT 'Property step',
     time_spent_ms Float64 COMMENT 'Property time_spent_ms'
 )
@@ -34,8 +36,10 @@ AS SELECT
     kafka_offset,
     time_clamped,
     source_name,
+    bot_reasons,
+    clock_skew_ms,
     JSONExtract(properties, 'step', 'Int64') AS step,
     JSONExtract(properties, 'time_spent_ms', 'Float64') AS time_spent_ms
 FROM telemetry.events_raw FINAL
-WHERE event_type = 'onboarding_abandoned'
+WHERE event_type = 'onboarding_abandoned' AND schema_ok
 COMMENT 'Events of type onboarding_abandoned, each once, with their properties as columns. Somebody left at `step` of the onboarding, `time_spent_ms` after it began: at most a day. Fresh within a second.';

@@ -15,6 +15,8 @@ CREATE OR REPLACE VIEW telemetry.payment
     kafka_offset UInt64 COMMENT 'Offset in that partition',
     time_clamped Bool COMMENT 'occurred_at is not what the sender said',
     source_name LowCardinality(String) COMMENT 'The name the event was sent under, empty when that was its own',
+    bot_reasons Array(LowCardinality(String)) COMMENT 'Why it is a bot\'s, and so in no business metric; empty for everybody else',
+    clock_skew_ms Int64 COMMENT 'Added to occurred_at: how far the sender\'s clock was behind, negative when ahead; 0 when believed',
     outcome String COMMENT 'Property outcome: succeeded, failed',
     amount_cents Nullable(Int64) COMMENT 'Property amount_cents; NULL when absent',
     reason Nullable(String) COMMENT 'Property reason; NULL when absent'
@@ -35,9 +37,11 @@ AS SELECT
     kafka_offset,
     time_clamped,
     source_name,
+    bot_reasons,
+    clock_skew_ms,
     JSONExtract(properties, 'outcome', 'String') AS outcome,
     JSONExtract(properties, 'amount_cents', 'Nullable(Int64)') AS amount_cents,
     JSONExtract(properties, 'reason', 'Nullable(String)') AS reason
 FROM telemetry.events_raw FINAL
-WHERE event_type = 'payment'
+WHERE event_type = 'payment' AND schema_ok
 COMMENT 'Events of type payment, each once, with their properties as columns. Somebody paid, or tried to; `reason` is why it failed. Fresh within a second.';

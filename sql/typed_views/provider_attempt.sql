@@ -15,6 +15,8 @@ CREATE OR REPLACE VIEW telemetry.provider_attempt
     kafka_offset UInt64 COMMENT 'Offset in that partition',
     time_clamped Bool COMMENT 'occurred_at is not what the sender said',
     source_name LowCardinality(String) COMMENT 'The name the event was sent under, empty when that was its own',
+    bot_reasons Array(LowCardinality(String)) COMMENT 'Why it is a bot\'s, and so in no business metric; empty for everybody else',
+    clock_skew_ms Int64 COMMENT 'Added to occurred_at: how far the sender\'s clock was behind, negative when ahead; 0 when believed',
     provider String COMMENT 'Property provider',
     position Nullable(Int64) COMMENT 'Property position; NULL when absent',
     outcome String COMMENT 'Property outcome: success, error, timeout, breaker_open, denied',
@@ -37,11 +39,13 @@ AS SELECT
     kafka_offset,
     time_clamped,
     source_name,
+    bot_reasons,
+    clock_skew_ms,
     JSONExtract(properties, 'provider', 'String') AS provider,
     JSONExtract(properties, 'position', 'Nullable(Int64)') AS position,
     JSONExtract(properties, 'outcome', 'String') AS outcome,
     JSONExtract(properties, 'latency_ms', 'Nullable(Float64)') AS latency_ms,
     JSONExtract(properties, 'error_type', 'Nullable(String)') AS error_type
 FROM telemetry.events_raw FINAL
-WHERE event_type = 'provider_attempt'
+WHERE event_type = 'provider_attempt' AND schema_ok
 COMMENT 'Events of type provider_attempt, each once, with their properties as columns. One provider was asked for a menu, as number `position` of the chain, or was not because its breaker was open or it was denied. `position` and `latency_ms` are absent where the sender did not know them, as in the seed\'s menu_generation_success. Fresh within a second.';

@@ -15,6 +15,8 @@ CREATE OR REPLACE VIEW telemetry.queue_job
     kafka_offset UInt64 COMMENT 'Offset in that partition',
     time_clamped Bool COMMENT 'occurred_at is not what the sender said',
     source_name LowCardinality(String) COMMENT 'The name the event was sent under, empty when that was its own',
+    bot_reasons Array(LowCardinality(String)) COMMENT 'Why it is a bot\'s, and so in no business metric; empty for everybody else',
+    clock_skew_ms Int64 COMMENT 'Added to occurred_at: how far the sender\'s clock was behind, negative when ahead; 0 when believed',
     queue String COMMENT 'Property queue',
     job_id String COMMENT 'Property job_id',
     attempt Int64 COMMENT 'Property attempt',
@@ -38,6 +40,8 @@ AS SELECT
     kafka_offset,
     time_clamped,
     source_name,
+    bot_reasons,
+    clock_skew_ms,
     JSONExtract(properties, 'queue', 'String') AS queue,
     JSONExtract(properties, 'job_id', 'String') AS job_id,
     JSONExtract(properties, 'attempt', 'Int64') AS attempt,
@@ -45,5 +49,5 @@ AS SELECT
     JSONExtract(properties, 'wait_ms', 'Nullable(Float64)') AS wait_ms,
     JSONExtract(properties, 'duration_ms', 'Nullable(Float64)') AS duration_ms
 FROM telemetry.events_raw FINAL
-WHERE event_type = 'queue_job'
+WHERE event_type = 'queue_job' AND schema_ok
 COMMENT 'Events of type queue_job, each once, with their properties as columns. One attempt of a job began or ended: exhausted is the last one that failed. `wait_ms` before it, `duration_ms` of it. Fresh within a second.';

@@ -15,6 +15,8 @@ CREATE OR REPLACE VIEW telemetry.recipe_share
     kafka_offset UInt64 COMMENT 'Offset in that partition',
     time_clamped Bool COMMENT 'occurred_at is not what the sender said',
     source_name LowCardinality(String) COMMENT 'The name the event was sent under, empty when that was its own',
+    bot_reasons Array(LowCardinality(String)) COMMENT 'Why it is a bot\'s, and so in no business metric; empty for everybody else',
+    clock_skew_ms Int64 COMMENT 'Added to occurred_at: how far the sender\'s clock was behind, negative when ahead; 0 when believed',
     recipe_id String COMMENT 'Property recipe_id',
     time_spent_ms Nullable(Float64) COMMENT 'Property time_spent_ms; NULL when absent'
 )
@@ -34,8 +36,10 @@ AS SELECT
     kafka_offset,
     time_clamped,
     source_name,
+    bot_reasons,
+    clock_skew_ms,
     JSONExtract(properties, 'recipe_id', 'String') AS recipe_id,
     JSONExtract(properties, 'time_spent_ms', 'Nullable(Float64)') AS time_spent_ms
 FROM telemetry.events_raw FINAL
-WHERE event_type = 'recipe_share'
+WHERE event_type = 'recipe_share' AND schema_ok
 COMMENT 'Events of type recipe_share, each once, with their properties as columns. `time_spent_ms` is at most three hours: more is a tab left open. Fresh within a second.';

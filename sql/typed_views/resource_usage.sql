@@ -15,6 +15,8 @@ CREATE OR REPLACE VIEW telemetry.resource_usage
     kafka_offset UInt64 COMMENT 'Offset in that partition',
     time_clamped Bool COMMENT 'occurred_at is not what the sender said',
     source_name LowCardinality(String) COMMENT 'The name the event was sent under, empty when that was its own',
+    bot_reasons Array(LowCardinality(String)) COMMENT 'Why it is a bot\'s, and so in no business metric; empty for everybody else',
+    clock_skew_ms Int64 COMMENT 'Added to occurred_at: how far the sender\'s clock was behind, negative when ahead; 0 when believed',
     host String COMMENT 'Property host',
     cpu_ratio Float64 COMMENT 'Property cpu_ratio',
     memory_ratio Float64 COMMENT 'Property memory_ratio',
@@ -36,10 +38,12 @@ AS SELECT
     kafka_offset,
     time_clamped,
     source_name,
+    bot_reasons,
+    clock_skew_ms,
     JSONExtract(properties, 'host', 'String') AS host,
     JSONExtract(properties, 'cpu_ratio', 'Float64') AS cpu_ratio,
     JSONExtract(properties, 'memory_ratio', 'Float64') AS memory_ratio,
     JSONExtract(properties, 'disk_ratio', 'Float64') AS disk_ratio
 FROM telemetry.events_raw FINAL
-WHERE event_type = 'resource_usage'
+WHERE event_type = 'resource_usage' AND schema_ok
 COMMENT 'Events of type resource_usage, each once, with their properties as columns. How full a host is: processors, memory, the disk that is fullest. Fresh within a second.';

@@ -15,6 +15,8 @@ CREATE OR REPLACE VIEW telemetry.satisfaction_rating
     kafka_offset UInt64 COMMENT 'Offset in that partition',
     time_clamped Bool COMMENT 'occurred_at is not what the sender said',
     source_name LowCardinality(String) COMMENT 'The name the event was sent under, empty when that was its own',
+    bot_reasons Array(LowCardinality(String)) COMMENT 'Why it is a bot\'s, and so in no business metric; empty for everybody else',
+    clock_skew_ms Int64 COMMENT 'Added to occurred_at: how far the sender\'s clock was behind, negative when ahead; 0 when believed',
     rating Int64 COMMENT 'Property rating',
     menu_id Nullable(String) COMMENT 'Property menu_id; NULL when absent'
 )
@@ -34,8 +36,10 @@ AS SELECT
     kafka_offset,
     time_clamped,
     source_name,
+    bot_reasons,
+    clock_skew_ms,
     JSONExtract(properties, 'rating', 'Int64') AS rating,
     JSONExtract(properties, 'menu_id', 'Nullable(String)') AS menu_id
 FROM telemetry.events_raw FINAL
-WHERE event_type = 'satisfaction_rating'
+WHERE event_type = 'satisfaction_rating' AND schema_ok
 COMMENT 'Events of type satisfaction_rating, each once, with their properties as columns. Somebody gave 1 to 5 stars, to a menu or to all of it. Fresh within a second.';

@@ -15,6 +15,8 @@ CREATE OR REPLACE VIEW telemetry.security_signal
     kafka_offset UInt64 COMMENT 'Offset in that partition',
     time_clamped Bool COMMENT 'occurred_at is not what the sender said',
     source_name LowCardinality(String) COMMENT 'The name the event was sent under, empty when that was its own',
+    bot_reasons Array(LowCardinality(String)) COMMENT 'Why it is a bot\'s, and so in no business metric; empty for everybody else',
+    clock_skew_ms Int64 COMMENT 'Added to occurred_at: how far the sender\'s clock was behind, negative when ahead; 0 when believed',
     kind String COMMENT 'Property kind',
     detail Nullable(String) COMMENT 'Property detail; NULL when absent'
 )
@@ -34,8 +36,10 @@ AS SELECT
     kafka_offset,
     time_clamped,
     source_name,
+    bot_reasons,
+    clock_skew_ms,
     JSONExtract(properties, 'kind', 'String') AS kind,
     JSONExtract(properties, 'detail', 'Nullable(String)') AS detail
 FROM telemetry.events_raw FINAL
-WHERE event_type = 'security_signal'
+WHERE event_type = 'security_signal' AND schema_ok
 COMMENT 'Events of type security_signal, each once, with their properties as columns. Something that somebody who looks after security wants to know. Fresh within a second.';

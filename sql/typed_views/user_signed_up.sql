@@ -15,6 +15,8 @@ CREATE OR REPLACE VIEW telemetry.user_signed_up
     kafka_offset UInt64 COMMENT 'Offset in that partition',
     time_clamped Bool COMMENT 'occurred_at is not what the sender said',
     source_name LowCardinality(String) COMMENT 'The name the event was sent under, empty when that was its own',
+    bot_reasons Array(LowCardinality(String)) COMMENT 'Why it is a bot\'s, and so in no business metric; empty for everybody else',
+    clock_skew_ms Int64 COMMENT 'Added to occurred_at: how far the sender\'s clock was behind, negative when ahead; 0 when believed',
     method Nullable(String) COMMENT 'Property method; NULL when absent'
 )
 AS SELECT
@@ -33,7 +35,9 @@ AS SELECT
     kafka_offset,
     time_clamped,
     source_name,
+    bot_reasons,
+    clock_skew_ms,
     JSONExtract(properties, 'method', 'Nullable(String)') AS method
 FROM telemetry.events_raw FINAL
-WHERE event_type = 'user_signed_up'
+WHERE event_type = 'user_signed_up' AND schema_ok
 COMMENT 'Events of type user_signed_up, each once, with their properties as columns. Somebody has an account now; `method` is how, such as email. Fresh within a second.';

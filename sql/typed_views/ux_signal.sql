@@ -15,6 +15,8 @@ CREATE OR REPLACE VIEW telemetry.ux_signal
     kafka_offset UInt64 COMMENT 'Offset in that partition',
     time_clamped Bool COMMENT 'occurred_at is not what the sender said',
     source_name LowCardinality(String) COMMENT 'The name the event was sent under, empty when that was its own',
+    bot_reasons Array(LowCardinality(String)) COMMENT 'Why it is a bot\'s, and so in no business metric; empty for everybody else',
+    clock_skew_ms Int64 COMMENT 'Added to occurred_at: how far the sender\'s clock was behind, negative when ahead; 0 when believed',
     kind String COMMENT 'Property kind: error_encountered, rage_click, dead_click',
     page String COMMENT 'Property page',
     replay_id Nullable(String) COMMENT 'Property replay_id; NULL when absent'
@@ -35,9 +37,11 @@ AS SELECT
     kafka_offset,
     time_clamped,
     source_name,
+    bot_reasons,
+    clock_skew_ms,
     JSONExtract(properties, 'kind', 'String') AS kind,
     JSONExtract(properties, 'page', 'String') AS page,
     JSONExtract(properties, 'replay_id', 'Nullable(String)') AS replay_id
 FROM telemetry.events_raw FINAL
-WHERE event_type = 'ux_signal'
+WHERE event_type = 'ux_signal' AND schema_ok
 COMMENT 'Events of type ux_signal, each once, with their properties as columns. Somebody met an error on `page`, or clicked in vain; `replay_id` is the recording of it. Fresh within a second.';

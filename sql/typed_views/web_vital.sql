@@ -15,9 +15,11 @@ CREATE OR REPLACE VIEW telemetry.web_vital
     kafka_offset UInt64 COMMENT 'Offset in that partition',
     time_clamped Bool COMMENT 'occurred_at is not what the sender said',
     source_name LowCardinality(String) COMMENT 'The name the event was sent under, empty when that was its own',
+    bot_reasons Array(LowCardinality(String)) COMMENT 'Why it is a bot\'s, and so in no business metric; empty for everybody else',
+    clock_skew_ms Int64 COMMENT 'Added to occurred_at: how far the sender\'s clock was behind, negative when ahead; 0 when believed',
     name String COMMENT 'Property name: LCP, INP, CLS, FCP, TTFB, FID',
     value Float64 COMMENT 'Property value',
-    rating String COMMENT 'Property rating: good, needs-improvement, poor',
+    rating String COMMENT 'Of the value, by the thresholds of web.dev, whatever the sender said: good, needs-improvement, poor',
     page String COMMENT 'Property page',
     metric_id Nullable(String) COMMENT 'Property metric_id; NULL when absent',
     delta Nullable(Float64) COMMENT 'Property delta; NULL when absent',
@@ -40,14 +42,16 @@ AS SELECT
     kafka_offset,
     time_clamped,
     source_name,
+    bot_reasons,
+    clock_skew_ms,
     JSONExtract(properties, 'name', 'String') AS name,
     JSONExtract(properties, 'value', 'Float64') AS value,
-    JSONExtract(properties, 'rating', 'String') AS rating,
+    multiIf(value <= transform(name, ['LCP', 'INP', 'CLS', 'FCP', 'TTFB', 'FID'], [2500, 200, 0.1, 1800, 800, 100], -1), 'good', value <= transform(name, ['LCP', 'INP', 'CLS', 'FCP', 'TTFB', 'FID'], [4000, 500, 0.25, 3000, 1800, 300], -1), 'needs-improvement', 'poor') AS rating,
     JSONExtract(properties, 'page', 'String') AS page,
     JSONExtract(properties, 'metric_id', 'Nullable(String)') AS metric_id,
     JSONExtract(properties, 'delta', 'Nullable(Float64)') AS delta,
     JSONExtract(properties, 'navigation_type', 'Nullable(String)') AS navigation_type,
     JSONExtract(properties, 'device', 'Nullable(String)') AS device
 FROM telemetry.events_raw FINAL
-WHERE event_type = 'web_vital'
-COMMENT 'Events of type web_vital, each once, with their properties as columns. One report of the web-vitals library; `value` is in ms, for CLS a score. Fresh within a second.';
+WHERE event_type = 'web_vital' AND schema_ok
+COMMENT 'Events of type web_vital, each once, with their properties as columns. One report of the web-vitals library; `value` is in ms, for CLS a score of at most 100. FID is what older versions have for INP. What counts is the rating that `schemas.web_vitals` gives the value; `rating` is what the sender says. Fresh within a second.';

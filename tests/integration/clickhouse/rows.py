@@ -36,6 +36,8 @@ def event_row(
     received_ms: int | None = None,
     sent_ms: int | None = None,
     properties: dict[str, Any] | None = None,
+    bot_reasons: Sequence[str] = (),
+    schema_errors: Sequence[str] = (),
 ) -> list[Any]:
     sent_ms = occurred_ms if sent_ms is None else sent_ms
     return [
@@ -57,6 +59,9 @@ def event_row(
         None,
         sent_ms / 1000,
         2**64 - 1,
+        bot_reasons,
+        0,
+        schema_errors,
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -13,7 +13,7 @@ from pipeline.aggregation.catalogue import feeds
 from pipeline.aggregation.panes import Panes, Snapshot
 from pipeline.aggregation.watermark import pane_start
 from pipeline.clickhouse.client import Client
-from pipeline.clickhouse.repair import repeated_panes
+from pipeline.clickhouse.repair import event_pages, repeated_panes
 from pipeline.clickhouse.repair_check import FEEDS, Span, differing_hours, known_hours
 from pipeline.clickhouse.tables import COUNTED_EVENTS
 from schemas.event import EVENT_TYPES, decode
@@ -29,7 +29,7 @@ def panes_of(rows: Iterable[list[object]]) -> list[Snapshot]:
     """What the fold makes of rows of events_raw of one partition."""
     panes = Panes()
     for row in rows:
-        event = {"event_type": row[1], "source": {"service": row[4]}, "properties": orjson.loads(str(row[11]))}
+        event = {"event_type": row[1], "source": {"service": row[4]}, "properties": orjson.loads(str(row[11])), "bot_reasons": row[18]}
         occurred_ms = round(float(str(row[2])) * 1000)
         for metric, labels, value in feeds(event):
             panes.fold(pane_start(occurred_ms), metric, labels, value, int(str(row[13])), occurred_ms)
@@ -52,7 +52,7 @@ async def write_snapshots(client: Client, snapshots: Iterable[Snapshot], partiti
     await write_panes(client, rows)
 
 
-def example_rows() -> list[list[object]]:
+def example_rows(bot_reasons: Sequence[str] = ()) -> list[list[object]]:
     """An event of every example there is, minutes apart, in offset order."""
     values = [path.read_bytes() for name in sorted(EVENT_TYPES) for path in sorted((EXAMPLES / name / "valid").glob("*.json"))]
     decoded = decode(values)
@@ -67,6 +67,7 @@ def example_rows() -> list[list[object]]:
                 event_type=event["event_type"],
                 occurred_ms=DAY_MS + i * 70_000,
                 properties=orjson.loads(properties),
+                bot_reasons=bot_reasons,
             )
         )
     return rows
@@ -94,6 +95,19 @@ async def test_every_event_type_is_compared_as_it_is_folded(client: Client) -> N
         assert await differing_hours(client, {3: DAY}, RECENT) == [(3, snapshot.start_ms // HOUR_MS * HOUR_MS)], gone
         await write_snapshots(client, snapshots)
         assert await differing_hours(client, {3: DAY}, RECENT) == []
+
+
+async def test_bots_and_broken_events_are_compared_as_they_are_folded(client: Client) -> None:
+    """A bot's events of every type differ in nothing from what the fold makes of them, and an event with schema errors is in no pane."""
+    rows = example_rows(bot_reasons=["crawler"])
+    snapshots = panes_of(rows)
+    assert {"events", "api_request", "health_check"} <= {s.metric for s in snapshots}
+    assert not {"menu_generation", "web_vital", "recipe_interaction", "payment", "feature_exposure"} & {s.metric for s in snapshots}
+    broken = [event_row(uuid4(), offset=900 + i, schema_errors=["properties.outcome: Field required"]) for i in range(3)]
+    await write_events(client, [*rows, *broken])
+    await write_snapshots(client, snapshots)
+    assert await differing_hours(client, {3: DAY}, RECENT) == []
+    assert {event.offset async for page in event_pages(client, 3, [DAY_MS], 2**40) for event in page} == set(range(52))
 
 
 @pytest.mark.parametrize("duration_ms", [0.0, 0.0000005, 0.0000015, 1e-7, 1 / 3, 2.5, 1234.5678905, 1_800_000.1, 3_600_000.0, 128.0])
