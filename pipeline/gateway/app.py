@@ -103,7 +103,7 @@ async def serving(settings: Settings, clock: Clock, new_id: NewId) -> AsyncItera
     connect = partial(
         start_producer, settings.kafka.bootstrap_servers, "nutricoach-gateway", compression="zstd", max_batch_bytes=BATCH_BYTES
     )
-    publisher = Publisher(EVENTS.name, connect, clock)
+    publisher = Publisher(EVENTS.name, connect, clock, new_id)
     connections = Connections(clock)
     runner = _runner(build_app(settings.gateway, publisher, connections, clock, new_id))
     await runner.setup()

@@ -17,11 +17,14 @@ from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from pipeline.gateway import limits, metrics
+from pipeline.gateway.acceptance import Acceptance
+from pipeline.gateway.claims import Claims
 from pipeline.gateway.intake import Record
 from pipeline.gateway.limits import Budget
-from pipeline.runtime.clock import Clock
+from pipeline.runtime.clock import Clock, NewId
 from pipeline.runtime.errors import ConfigurationError, RetryAfter, Stop
 from pipeline.runtime.producer import stop_producer
+from schemas.acceptance import ACCEPTED_BY
 from schemas.partitioning import EVENT_PARTITIONS
 
 log = structlog.get_logger(__name__)
@@ -30,6 +33,8 @@ Connect = Callable[[], Awaitable[AIOKafkaProducer]]
 
 BATCH_BYTES: Final = 256 << 10
 _RECONNECT_S: Final = 1.0
+_CLAIM_INTERVAL_S: Final = 1.0
+_LOG_APPEND_TIME: Final = 1
 
 
 @dataclass(slots=True)
@@ -50,10 +55,14 @@ class _Lane:
 
 
 class Publisher:
-    """Publishes to `topic` with the producer that `connect` gives (started, idempotent, acks=all), and a new one when that one fails."""
+    """Publishes to `topic` with the producer that `connect` gives (started, idempotent, acks=all), and a new one when that one fails.
 
-    def __init__(self, topic: str, connect: Connect, clock: Clock) -> None:
-        self._topic, self._connect, self._clock = topic, connect, clock
+    Every record is marked with the id of its connection, and what Kafka has acknowledged is told in `accepted_count` events.
+    """
+
+    def __init__(self, topic: str, connect: Connect, clock: Clock, new_id: NewId) -> None:
+        self._topic, self._connect, self._clock, self._new_id = topic, connect, clock, new_id
+        self._claims = Claims(topic)
         self._lanes = [_Lane(partition) for partition in range(EVENT_PARTITIONS)]
         self._unacked = Budget(limits.MAX_UNACKED_BYTES, "on its way to Kafka")
         self._producer: AIOKafkaProducer | None = None
@@ -119,38 +128,55 @@ class Publisher:
 
     async def _serve(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
-        log.info("publishing", topic=self._topic)
-        pumps = [asyncio.create_task(self._pump(lane, producer)) for lane in self._lanes]
+        acceptance = Acceptance(self._new_id())
+        log.info("publishing", topic=self._topic, source=acceptance.source)
+        tasks = [asyncio.create_task(self._pump(lane, producer, acceptance)) for lane in self._lanes]
+        tasks.append(asyncio.create_task(self._claim(producer, acceptance)))
         try:
-            done, _ = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             error = next(iter(done)).exception()
             if not isinstance(error, KafkaError):
                 raise error or AssertionError("a lane ended")
             self._note(f"Kafka (refused a batch: {type(error).__name__})")
         finally:
             self._producer = None
-            for pump in pumps:
-                pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._claims.add(acceptance.claims())
+            await self._claims.send_last(producer)
             await stop_producer(producer)
 
-    async def _pump(self, lane: _Lane, producer: AIOKafkaProducer) -> None:
+    async def _claim(self, producer: AIOKafkaProducer, acceptance: Acceptance) -> None:
+        while True:
+            await asyncio.sleep(_CLAIM_INTERVAL_S)
+            now = self._clock.monotonic()
+            self._claims.add(acceptance.claims(min((lane.sent_at for lane in self._lanes if lane.sent), default=now)))
+            await self._claims.send(producer)
+
+    async def _pump(self, lane: _Lane, producer: AIOKafkaProducer, acceptance: Acceptance) -> None:
+        marks = [(ACCEPTED_BY, acceptance.source.encode())]
         while True:
             await lane.wake.wait()
             batch: BatchBuilder = producer.create_batch()
-            self._fill(batch, lane)
+            self._fill(batch, lane, marks)
             if not lane.sent:
                 lane.wake.clear()
                 continue
             lane.sent_at = self._clock.monotonic()
             try:
-                await (await producer.send_batch(batch, self._topic, partition=lane.partition))
+                landed = await (await producer.send_batch(batch, self._topic, partition=lane.partition))
             except BaseException:
+                acceptance.lost_track(lane.sent_at)
                 self._settle(lane, acknowledged=False)
                 raise
+            if landed.timestamp_type == _LOG_APPEND_TIME and landed.offset >= 0:
+                acceptance.acknowledged(lane.partition, landed.offset, len(lane.sent), landed.timestamp, self._clock.monotonic())
+            else:  # Kafka had it from an earlier attempt, and has forgotten where
+                acceptance.lost_track(lane.sent_at)
             self._settle(lane, acknowledged=True)
 
-    def _fill(self, batch: BatchBuilder, lane: _Lane) -> None:
+    def _fill(self, batch: BatchBuilder, lane: _Lane, marks: Sequence[tuple[str, bytes]]) -> None:
         """Move records of `lane` into `batch` until it is full; those whose request was given up are dropped."""
         waiting, sent = lane.waiting, lane.sent
         timestamp_ms = self._clock.now_ms()  # the topic's own stamp replaces it
@@ -158,7 +184,7 @@ class Publisher:
             record, request = waiting[0]
             if request.done.done():
                 self._unacked.give_back(_size(record))
-            elif batch.append(timestamp=timestamp_ms, key=record[0], value=record[1]) is None:
+            elif batch.append(timestamp=timestamp_ms, key=record[0], value=record[1], headers=marks) is None:
                 break
             else:
                 sent.append(waiting[0])
