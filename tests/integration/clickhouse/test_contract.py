@@ -14,18 +14,40 @@ EVENT = (
     "event_id UUID, event_type LowCardinality(String), occurred_at DateTime64(3, 'UTC'), received_at DateTime64(3, 'UTC'), "
     "service LowCardinality(String), version LowCardinality(String), environment LowCardinality(String), user_id String, "
     "session_id String, trace_id String, flags Map(String, String), {properties}kafka_partition UInt16, kafka_offset UInt64, "
-    "time_clamped Bool, source_name LowCardinality(String)"
+    "time_clamped Bool, source_name LowCardinality(String), bot_reasons Array(LowCardinality(String)), clock_skew_ms Int64"
 )
 OF_EVERY_EVENT = EVENT.format(properties="")
 COLUMNS = {
-    "events": EVENT.format(properties="properties String, "),
+    "events": EVENT.format(properties="properties String, ") + ", schema_ok Bool, schema_errors Array(String)",
     "menu_generated": f"{OF_EVERY_EVENT}, recipe_count Int64, restrictions Array(String), generation_time_ms Float64, outcome String, "
     "provider Nullable(String), menu_id Nullable(String), error_type Nullable(String)",
-    "recipe_view": f"{OF_EVERY_EVENT}, recipe_id String, time_spent_ms Nullable(Float64)",
+    "menu_ready": f"{OF_EVERY_EVENT}, menu_id String",
+    "provider_attempt": f"{OF_EVERY_EVENT}, provider String, position Nullable(Int64), outcome String, latency_ms Nullable(Float64), "
+    "error_type Nullable(String)",
+    "queue_job": f"{OF_EVERY_EVENT}, queue String, job_id String, attempt Int64, outcome String, wait_ms Nullable(Float64), "
+    "duration_ms Nullable(Float64)",
+    **{f"recipe_{action}": f"{OF_EVERY_EVENT}, recipe_id String, time_spent_ms Nullable(Float64)" for action in ("view", "save", "share")},
+    "nutrition_accuracy": f"{OF_EVERY_EVENT}, menu_id String, accuracy_score Float64, provider Nullable(String)",
+    "satisfaction_rating": f"{OF_EVERY_EVENT}, rating Int64, menu_id Nullable(String)",
+    "nps_response": f"{OF_EVERY_EVENT}, score Int64",
+    "user_signed_up": f"{OF_EVERY_EVENT}, method Nullable(String)",
+    "onboarding_abandoned": f"{OF_EVERY_EVENT}, step Int64, time_spent_ms Float64",
     "web_vital": f"{OF_EVERY_EVENT}, name String, value Float64, rating String, page String, metric_id Nullable(String), "
     "delta Nullable(Float64), navigation_type Nullable(String), device Nullable(String)",
+    "ux_signal": f"{OF_EVERY_EVENT}, kind String, page String, replay_id Nullable(String)",
     "feature_exposure": f"{OF_EVERY_EVENT}, flag String, variant String",
+    "feature_performance": f"{OF_EVERY_EVENT}, flag String, variant String, duration_ms Float64",
     "api_request": f"{OF_EVERY_EVENT}, method String, route String, status_code Int64, duration_ms Float64",
+    "external_api_call": f"{OF_EVERY_EVENT}, api String, status_code Int64, duration_ms Float64",
+    "payment": f"{OF_EVERY_EVENT}, outcome String, amount_cents Nullable(Int64), reason Nullable(String)",
+    "resource_usage": f"{OF_EVERY_EVENT}, host String, cpu_ratio Float64, memory_ratio Float64, disk_ratio Float64",
+    "db_sample": f"{OF_EVERY_EVENT}, metric String, value Float64",
+    "health_check": f"{OF_EVERY_EVENT}, check String, status String, latency_ms Float64, detail Nullable(String)",
+    "circuit_state_changed": f"{OF_EVERY_EVENT}, provider String, from_state String, to_state String",
+    "deployment": f"{OF_EVERY_EVENT}, phase String, release String, previous_release Nullable(String)",
+    "security_signal": f"{OF_EVERY_EVENT}, kind String, detail Nullable(String)",
+    "feedback": f"{OF_EVERY_EVENT}, kind String, detail Nullable(String)",
+    "accepted_count": f"{OF_EVERY_EVENT}, source String, minute DateTime64(3, 'UTC'), count Int64",
     "panes": "metric LowCardinality(String), labels Map(LowCardinality(String), String), start DateTime64(3, 'UTC'), "
     "source_partition UInt16, count UInt64, sum Int64, buckets Map(Int16, UInt64), last_offset Int64, "
     "first_received_at DateTime64(3, 'UTC'), version UInt64",
