@@ -19,26 +19,19 @@ PLAIN_NAME: Final = st.text(string.ascii_letters + string.digits + "-_/", min_si
 WILD_NAME: Final = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\t\n\r"), min_size=1, max_size=12)
 FLOATS: Final = st.floats(allow_nan=False, allow_infinity=False)
 DURATIONS: Final = st.floats(0, 3_600_000) | st.integers(0, 3_600_000)
+WAITS: Final = st.floats(0, 86_400_000)
+RATIOS: Final = st.floats(0, 1) | st.sampled_from([0, 1])
 
 #: Names that mean something in properties, by the contract and by the seed; what is made up must not be one of them.
-_MEANINGS: Final = frozenset(
-    [
-        *[
-            "recipe_count",
-            "restrictions",
-            "generation_time_ms",
-            "outcome",
-            "provider",
-            "menu_id",
-            "error_type",
-            "recipe_id",
-            "time_spent_ms",
-        ],
-        *["flag", "variant", "method", "route", "status_code", "duration_ms", "name", "value", "rating", "page", "metric_id", "delta"],
-        *["navigation_type", "device", "recipeCount", "generationTime", "menuId", "recipeId", "timeSpent", "time_spent", "feature_flag"],
-        *["metric_name", "success"],
-    ]
-)
+_MEANINGS: Final = """
+    recipe_count restrictions generation_time_ms outcome provider menu_id error_type position latency_ms queue job_id attempt wait_ms
+    duration_ms recipe_id time_spent_ms accuracy_score rating score method step name value page metric_id delta navigation_type device
+    kind replay_id flag variant route status_code api amount_cents reason host cpu_ratio memory_ratio disk_ratio metric check status
+    detail from_state to_state phase release previous_release source minute count
+    recipeCount generationTime menuId recipeId timeSpent time_spent feature_flag metric_name success duration generation_time
+    user_id userId session_id sessionId
+"""
+_MEANT: Final = frozenset(_MEANINGS.split())
 
 
 def json_values(text: Strings) -> st.SearchStrategy[Any]:
@@ -48,7 +41,14 @@ def json_values(text: Strings) -> st.SearchStrategy[Any]:
 
 
 def _properties(name: Strings) -> dict[str, Documents]:
-    maybe = st.none() | name
+    return _of_menus(name) | _of_people(name) | _of_browsers(name) | _of_services(name) | _of_operations(name)
+
+
+def _of_menus(name: Strings) -> dict[str, Documents]:
+    maybe, maybe_ms = st.none() | name, st.none() | DURATIONS
+    attempts = st.sampled_from(["success", "error", "timeout", "breaker_open", "denied"])
+    jobs = st.sampled_from(["started", "retried", "completed", "exhausted"])
+    states = st.sampled_from(["closed", "open", "half_open"])
     return {
         "menu_generated": st.fixed_dictionaries(
             {
@@ -59,19 +59,75 @@ def _properties(name: Strings) -> dict[str, Documents]:
             },
             optional={"provider": maybe, "menu_id": maybe, "error_type": maybe},
         ),
-        "recipe_view": st.fixed_dictionaries({"recipe_id": name}, optional={"time_spent_ms": st.none() | DURATIONS}),
-        "web_vital": st.fixed_dictionaries(
-            {
-                "name": st.sampled_from(["LCP", "INP", "CLS", "FCP", "TTFB", "FID"]),
-                "value": DURATIONS,
-                "rating": st.sampled_from(["good", "needs-improvement", "poor"]),
-                "page": name,
-            },
-            optional={"metric_id": maybe, "delta": st.none() | FLOATS, "navigation_type": maybe, "device": maybe},
+        "menu_ready": st.fixed_dictionaries({"menu_id": name}),
+        "nutrition_accuracy": st.fixed_dictionaries({"menu_id": name, "accuracy_score": RATIOS}, optional={"provider": maybe}),
+        "provider_attempt": st.fixed_dictionaries(
+            {"provider": name, "outcome": attempts},
+            optional={"position": st.none() | st.integers(0, 100), "latency_ms": maybe_ms, "error_type": maybe},
         ),
+        "queue_job": st.fixed_dictionaries(
+            {"queue": name, "job_id": name, "attempt": st.integers(0, 1_000), "outcome": jobs},
+            optional={"wait_ms": st.none() | WAITS, "duration_ms": maybe_ms},
+        ),
+        "circuit_state_changed": st.fixed_dictionaries({"provider": name, "from_state": states, "to_state": states}),
+    }
+
+
+def _of_people(name: Strings) -> dict[str, Documents]:
+    maybe = st.none() | name
+    recipe = st.fixed_dictionaries({"recipe_id": name}, optional={"time_spent_ms": st.none() | st.floats(0, 10_800_000)})
+    amounts = st.none() | st.integers(0, 1_000_000_000)
+    return {
+        "recipe_view": recipe,
+        "recipe_save": recipe,
+        "recipe_share": recipe,
+        "satisfaction_rating": st.fixed_dictionaries({"rating": st.integers(1, 5)}, optional={"menu_id": maybe}),
+        "nps_response": st.fixed_dictionaries({"score": st.integers(0, 10)}),
+        "user_signed_up": st.fixed_dictionaries({}, optional={"method": maybe}),
+        "onboarding_abandoned": st.fixed_dictionaries({"step": st.integers(0, 1_000), "time_spent_ms": WAITS}),
+        "payment": st.fixed_dictionaries(
+            {"outcome": st.sampled_from(["succeeded", "failed"])}, optional={"amount_cents": amounts, "reason": maybe}
+        ),
+        "feedback": st.fixed_dictionaries({"kind": name}, optional={"detail": maybe}),
+    }
+
+
+def _of_browsers(name: Strings) -> dict[str, Documents]:
+    maybe = st.none() | name
+    ratings = st.sampled_from(["good", "needs-improvement", "poor"])
+    more = {"metric_id": maybe, "delta": st.none() | FLOATS, "navigation_type": maybe, "device": maybe}
+    times, kinds = st.sampled_from(["LCP", "INP", "FCP", "TTFB", "FID"]), st.sampled_from(["error_encountered", "rage_click", "dead_click"])
+    return {
+        "web_vital": st.fixed_dictionaries({"name": times, "value": DURATIONS, "rating": ratings, "page": name}, optional=more)
+        | st.fixed_dictionaries({"name": st.just("CLS"), "value": st.floats(0, 100), "rating": ratings, "page": name}, optional=more),
+        "ux_signal": st.fixed_dictionaries({"kind": kinds, "page": name}, optional={"replay_id": maybe}),
         "feature_exposure": st.fixed_dictionaries({"flag": name, "variant": name}),
-        "api_request": st.fixed_dictionaries(
-            {"method": name, "route": name, "status_code": st.integers(100, 599), "duration_ms": DURATIONS}
+        "feature_performance": st.fixed_dictionaries({"flag": name, "variant": name, "duration_ms": DURATIONS}),
+    }
+
+
+def _of_services(name: Strings) -> dict[str, Documents]:
+    codes = st.integers(100, 599)
+    return {
+        "api_request": st.fixed_dictionaries({"method": name, "route": name, "status_code": codes, "duration_ms": DURATIONS}),
+        "external_api_call": st.fixed_dictionaries({"api": name, "status_code": codes, "duration_ms": DURATIONS}),
+        "health_check": st.fixed_dictionaries(
+            {"check": name, "status": st.sampled_from(["pass", "fail"]), "latency_ms": DURATIONS}, optional={"detail": st.none() | name}
+        ),
+    }
+
+
+def _of_operations(name: Strings) -> dict[str, Documents]:
+    minutes = st.integers(_ms(datetime(1990, 1, 1, tzinfo=UTC)) // 60_000, _ms(datetime(2100, 1, 1, tzinfo=UTC)) // 60_000 - 1)
+    signals = st.fixed_dictionaries({"kind": name}, optional={"detail": st.none() | name})
+    phases = st.sampled_from(["started", "finished", "rolled_back"])
+    return {
+        "resource_usage": st.fixed_dictionaries({"host": name, "cpu_ratio": RATIOS, "memory_ratio": RATIOS, "disk_ratio": RATIOS}),
+        "db_sample": st.fixed_dictionaries({"metric": name, "value": FLOATS}),
+        "deployment": st.fixed_dictionaries({"phase": phases, "release": name}, optional={"previous_release": st.none() | name}),
+        "security_signal": signals,
+        "accepted_count": st.fixed_dictionaries(
+            {"source": name, "minute": minutes.map(lambda minute: _iso(minute * 60_000)), "count": st.integers(0, 1_000_000_000)}
         ),
     }
 
@@ -100,7 +156,7 @@ def _envelopes(name: Strings) -> Documents:
 
 def events(name: Strings) -> Documents:
     """Documents, each a valid event of any type, its texts from `name`."""
-    envelopes, extras = _envelopes(name), st.dictionaries(name.filter(lambda key: key not in _MEANINGS), json_values(name), max_size=2)
+    envelopes, extras = _envelopes(name), st.dictionaries(name.filter(lambda key: key not in _MEANT), json_values(name), max_size=2)
     of_each_type = [
         st.builds(_document, st.just(event_type), envelopes, properties, extras) for event_type, properties in _properties(name).items()
     ]

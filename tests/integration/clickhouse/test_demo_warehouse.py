@@ -33,8 +33,10 @@ def example_events() -> Iterator[dict[str, Any]]:
             for number in range(40):
                 event: dict[str, Any] = dict(decode([path.read_bytes()]).events[0] or {})
                 properties = dict(event["properties"])
-                for name in {"generation_time_ms", "duration_ms", "value"} & properties.keys():
+                for name in {"generation_time_ms", "duration_ms", "latency_ms", "value"} & properties.keys():
                     properties[name] = number * 37.123456 % 900
+                for name in {"cpu_ratio", "memory_ratio", "disk_ratio", "accuracy_score"} & properties.keys():
+                    properties[name] = number * 37 % 900 / 1000
                 yield event | {"event_id": str(uuid.uuid4()), "properties": properties, "at_ms": DAY_MS + number * 3_000}
 
 

@@ -52,8 +52,8 @@ async def write_snapshots(client: Client, snapshots: Iterable[Snapshot], partiti
     await write_panes(client, rows)
 
 
-def example_rows(bot_reasons: Sequence[str] = ()) -> list[list[object]]:
-    """An event of every example there is, minutes apart, in offset order."""
+def example_rows(bot_reasons: Sequence[str] = (), from_ms: int = DAY_MS, apart_ms: int = 70_000) -> list[list[object]]:
+    """An event of every example there is, in offset order."""
     values = [path.read_bytes() for name in sorted(EVENT_TYPES) for path in sorted((EXAMPLES / name / "valid").glob("*.json"))]
     decoded = decode(values)
     assert not decoded.bad
@@ -65,7 +65,7 @@ def example_rows(bot_reasons: Sequence[str] = ()) -> list[list[object]]:
                 uuid4(),
                 offset=i,
                 event_type=event["event_type"],
-                occurred_ms=DAY_MS + i * 70_000,
+                occurred_ms=from_ms + i * apart_ms,
                 properties=orjson.loads(properties),
                 bot_reasons=bot_reasons,
             )
@@ -82,19 +82,26 @@ def menu_rows(n: int, partition: int = 3, duration_ms: float = 12.345678) -> lis
 
 
 async def test_every_event_type_is_compared_as_it_is_folded(client: Client) -> None:
-    """Panes of every example of every type differ in nothing; without one of them, whichever, the hour is named."""
+    """Panes of every example of every type differ in nothing; without some of them, exactly the hours they are in are named."""
     assert set(FEEDS) == set(EVENT_TYPES)
-    rows = example_rows()
-    snapshots = panes_of(rows)
+    from_ms = DAY_MS - 200 * HOUR_MS
+    rows = example_rows(from_ms=from_ms, apart_ms=HOUR_MS)
+    snapshots, whole = panes_of(rows), {3: Span(from_ms, DAY_MS, 2**40)}
     await write_events(client, rows)
     await write_snapshots(client, snapshots)
-    assert await differing_hours(client, {3: DAY}, RECENT) == []
-    for snapshot in snapshots:
-        gone = f"metric = '{snapshot.metric}' AND start = fromUnixTimestamp64Milli({snapshot.start_ms})"
+    assert await differing_hours(client, whole, from_ms) == []
+    resources = {resource: [s for s in snapshots if s.labels[1:] == (resource,)] for resource in ("cpu", "memory", "disk")}
+    for gone, some in {
+        "metric = 'events'": [s for s in snapshots if s.metric == "events"],
+        "metric != 'events'": [s for s in snapshots if s.metric != "events"],
+        **{f"labels['resource'] = '{resource}'": panes for resource, panes in resources.items()},
+    }.items():
         await client.command(f"DELETE FROM telemetry.panes_raw WHERE {gone}")
-        assert await differing_hours(client, {3: DAY}, RECENT) == [(3, snapshot.start_ms // HOUR_MS * HOUR_MS)], gone
+        hours = sorted({s.start_ms // HOUR_MS * HOUR_MS for s in some})
+        assert hours
+        assert await differing_hours(client, whole, from_ms) == [(3, hour_ms) for hour_ms in hours], gone
         await write_snapshots(client, snapshots)
-        assert await differing_hours(client, {3: DAY}, RECENT) == []
+        assert await differing_hours(client, whole, from_ms) == []
 
 
 async def test_bots_and_broken_events_are_compared_as_they_are_folded(client: Client) -> None:

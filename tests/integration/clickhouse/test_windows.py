@@ -18,8 +18,16 @@ from pipeline.runtime.settings import ClickHouse
 from tests.integration.clickhouse.rows import DAY_MS, instant, pane_row, write_panes
 
 WINDOWS_S = (60, 300, 900, 1800, 3600, 21600, 86400)
-ERRORS = {"menu_generation": ("outcome", {"failed"}), "api_request": ("status_class", {"5xx"}), "web_vital": ("rating", {"poor"})}
-DURATIONS = {"menu_generation", "api_request"}
+ERRORS = {
+    "menu_generation": ("outcome", {"failed"}),
+    "api_request": ("status_class", {"5xx"}),
+    "web_vital": ("rating", {"poor"}),
+    "payment": ("outcome", {"failed"}),
+    "queue_job": ("outcome", {"exhausted"}),
+}
+#: Of a metric that is not here, every event is in the total.
+TOTALS = {"queue_job": {"exhausted", "completed"}}
+DURATIONS = {"menu_generation", "api_request", "queue_job"}
 Labels = tuple[tuple[str, str], ...]
 
 
@@ -39,6 +47,9 @@ def random_events(seed: int) -> list[Happened]:
         *(("menu_generation", (("provider", p), ("outcome", o))) for p in ("", "ollama", ":other") for o in ("full", "degraded", "failed")),
         *(("api_request", (("service", "menu-api"), ("route", r), ("status_class", s))) for r in ("/m", "/n'") for s in ("2xx", "5xx")),
         *(("web_vital", (("name", "LCP"), ("page", "/"), ("rating", r))) for r in ("good", "poor")),
+        *(("payment", (("outcome", o),)) for o in ("succeeded", "failed")),
+        *(("queue_job", (("queue", "menus"), ("outcome", o))) for o in ("started", "retried", "completed", "exhausted")),
+        ("queue_job", (("queue", "idle"), ("outcome", "started"))),
         ("recipe_interaction", (("action", "view"),)),
         ("events", (("event_type", "menu_generated"), ("service", "menu-api"))),
     ]
@@ -49,7 +60,7 @@ def random_events(seed: int) -> list[Happened]:
                 chance.choice((chance.uniform(0, 86_400), chance.uniform(3_500, 3_700), chance.uniform(0, 172_800))) * 1000
             )
             value = chance.choice((0.0, round(chance.expovariate(0.002), 3), 2.0 ** chance.randrange(12)))
-            counted_only = metric in ("recipe_interaction", "events")
+            counted_only = metric in ("recipe_interaction", "events", "payment") or ("outcome", "started") in labels
             events.append(Happened(metric, labels, at_ms, chance.randrange(12), None if counted_only else value))
     return events
 
@@ -118,16 +129,20 @@ def by_labels(events: list[Happened], without: str | None = None) -> dict[Labels
     return series
 
 
+def in_total(e: Happened) -> bool:
+    return e.metric not in TOTALS or dict(e.labels)["outcome"] in TOTALS[e.metric]
+
+
 def errors_in(events: list[Happened]) -> tuple[int, int, float]:
     label, bad = ERRORS[events[0].metric]
-    errors = sum(dict(e.labels)[label] in bad for e in events)
-    return len(events), errors, errors / len(events)
+    errors, total = sum(dict(e.labels)[label] in bad for e in events), sum(map(in_total, events))
+    return total, errors, errors / total
 
 
 def durations_in(events: list[Happened]) -> tuple[Any, ...]:
     values = [e.value for e in events if e.value is not None]
     mean = math.fsum(values) / len(values)
-    return (len(events), *(pytest.approx(x, rel=1e-9, abs=0) for x in (mean, *(quantile(values, p) for p in (0.5, 0.95, 0.99)))))
+    return (len(values), *(pytest.approx(x, rel=1e-9, abs=0) for x in (mean, *(quantile(values, p) for p in (0.5, 0.95, 0.99)))))
 
 
 async def view(client: Client, sql: str, *key: str) -> dict[tuple[Any, ...], tuple[Any, ...]]:
@@ -149,6 +164,7 @@ async def test_error_rate_counts_every_series_without_its_error_label(filled: Cl
         (instant(start_ms), metric, labels): errors_in(events)
         for (metric, start_ms), in_window in in_windows(window_s, set(ERRORS)).items()
         for labels, events in by_labels(in_window, without=ERRORS[metric][0]).items()
+        if any(map(in_total, events))
     }
     sql = f"SELECT * EXCEPT window_s FROM error_rate WHERE window_s = {window_s}"
     assert await view(filled, sql, "window_start", "metric", "labels") == expected
@@ -161,6 +177,7 @@ async def test_latency_is_numpys_quantile_in_its_bucket(filled: Client, window_s
         (instant(start_ms), metric, labels): durations_in(events)
         for (metric, start_ms), in_window in in_windows(window_s, DURATIONS).items()
         for labels, events in by_labels(in_window).items()
+        if any(e.value is not None for e in events)
     }
     sql = f"SELECT * EXCEPT window_s FROM latency WHERE window_s = {window_s}"
     assert await view(filled, sql, "window_start", "metric", "labels") == expected
@@ -169,8 +186,16 @@ async def test_latency_is_numpys_quantile_in_its_bucket(filled: Client, window_s
 @pytest.mark.parametrize("window_s", [60, 3600, 86400])
 async def test_totals_are_over_all_labels(filled: Client, window_s: int) -> None:
     """`error_rate_total` and `latency_total` are the same numbers over all events of the metric."""
-    errors = {(instant(start), m): errors_in(events) for (m, start), events in in_windows(window_s, set(ERRORS)).items()}
-    durations = {(instant(start), m): durations_in(events) for (m, start), events in in_windows(window_s, DURATIONS).items()}
+    errors = {
+        (instant(start), m): errors_in(events)
+        for (m, start), events in in_windows(window_s, set(ERRORS)).items()
+        if any(map(in_total, events))
+    }
+    durations = {
+        (instant(start), m): durations_in(events)
+        for (m, start), events in in_windows(window_s, DURATIONS).items()
+        if any(e.value is not None for e in events)
+    }
     key = ("window_start", "metric")
     assert await view(filled, f"SELECT * EXCEPT window_s FROM error_rate_total WHERE window_s = {window_s}", *key) == errors
     assert await view(filled, f"SELECT * EXCEPT window_s FROM latency_total WHERE window_s = {window_s}", *key) == durations
@@ -184,10 +209,12 @@ async def test_sliding_windows_end_at_any_pane(filled: Client, end_s: int, windo
     errors, durations = {}, {}
     for metric, (label, _) in ERRORS.items():
         for labels, events in by_labels([e for e in inside if e.metric == metric], without=label).items():
-            errors[(metric, labels)] = errors_in(events)
+            if any(map(in_total, events)):
+                errors[(metric, labels)] = errors_in(events)
     for metric in DURATIONS:
         for labels, events in by_labels([e for e in inside if e.metric == metric]).items():
-            durations[(metric, labels)] = durations_in(events)
+            if any(e.value is not None for e in events):
+                durations[(metric, labels)] = durations_in(events)
     at = f"(end = '{instant(end_ms):%Y-%m-%d %H:%M:%S}', window_s = {window_s})"
     assert await view(filled, f"SELECT * FROM error_rate_at{at}", "metric", "labels") == errors
     assert await view(filled, f"SELECT * FROM latency_at{at}", "metric", "labels") == durations
@@ -201,5 +228,5 @@ async def test_all_windows_are_there_and_nothing_else(filled: Client) -> None:
         )
         assert sorted(lengths[0]["s"]) == list(WINDOWS_S)
         assert lengths[0]["rest"] == 0
-    assert await filled.query("SELECT * FROM error_rate WHERE labels['provider'] = 'gone' OR total = 0") == []
+    assert await filled.query("SELECT * FROM error_rate WHERE labels['provider'] = 'gone' OR labels['queue'] = 'idle' OR total = 0") == []
     assert await filled.query("SELECT * FROM latency WHERE labels['provider'] = 'gone' OR count = 0") == []
