@@ -22,6 +22,9 @@ from schemas.timestamps import from_ms, isoformat_ms
 
 _BOM: Final = b"\xef\xbb\xbf"
 
+#: Whoever could say it for a gateway could raise a false alarm of lost events, or hide a true one.
+_RESERVED: Final = (FieldError("properties.positions", "is what a gateway says of itself; leave it out"),)
+
 #: (key, value) of one Kafka record.
 Record = tuple[bytes, bytes]
 
@@ -206,6 +209,11 @@ def _intake(values: Sequence[bytes | BadEvent], assigned: set[int]) -> Intake:
         if event is None or isinstance(value, BadEvent):
             reason = value if isinstance(value, BadEvent) else bad[index]
             intake.rejected.append(Rejection(index, None if index in assigned else reason.event_id or None, reason))
+            continue
+        if event["event_type"] == "accepted_count" and "positions" in event["properties"]:
+            intake.rejected.append(
+                Rejection(index, None if index in assigned else event["event_id"], BadEvent("reserved_field", _RESERVED))
+            )
             continue
         key = event_key(event.get("user_id"), event.get("session_id"), event["event_id"])
         intake.event_ids.append(event["event_id"])

@@ -8,8 +8,10 @@ from pydantic import Field, Strict, StringConstraints, with_config
 from typing_extensions import TypedDict
 
 from schemas.envelope import CLOSED, OPEN, Envelope, Name, Text
+from schemas.partitioning import EVENT_PARTITIONS
 from schemas.units import Ratio
 
+_Offset = Annotated[int, Strict(), Field(ge=0)]
 _MINUTE: Final = r"^(199\d|20\d\d)-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:00(\.000)?Z$"
 
 
@@ -50,11 +52,15 @@ class SecuritySignalProperties(TypedDict):
 
 @with_config(OPEN)
 class AcceptedCountProperties(TypedDict):
-    """How many events `source` accepted in the minute that began at `minute`: what is stored must be as many."""
+    """How many events `source` accepted in the minute that began at `minute`: what is stored must be as many.
+
+    `positions` are offsets, one for each partition of events.v1: all these events lie below. Only a gateway knows them.
+    """
 
     source: Name
     minute: Annotated[str, Strict(), StringConstraints(pattern=_MINUTE)]
     count: Annotated[int, Strict(), Field(ge=0, le=1_000_000_000)]
+    positions: NotRequired[Annotated[list[_Offset], Field(max_length=EVENT_PARTITIONS)] | None]
 
 
 @with_config(CLOSED)
