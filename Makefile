@@ -68,7 +68,7 @@ generate: setup ## JSON Schemas, TypeScript types, the AsyncAPI document and the
 	$(BIN)/python -m pipeline.clickhouse.typed_view_files
 
 .PHONY: lint
-lint: setup ## format, lint, types, layers, generated files
+lint: setup ## format, lint, types, layers, generated files, what the schemas' changes break
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -76,6 +76,7 @@ lint: setup ## format, lint, types, layers, generated files
 	$(BIN)/lint-imports
 	$(BIN)/python -m schemas.generate --check
 	$(BIN)/python -m pipeline.clickhouse.typed_view_files --check
+	$(BIN)/python -m schemas.compatibility
 
 .PHONY: wheel
 wheel: setup ## build the package into dist/
