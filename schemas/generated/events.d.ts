@@ -15,6 +15,10 @@ export interface Envelope {
   trace?: Trace | null;
   /** At most 64 names. */
   flags?: Record<string, string> | null;
+  /** ISO 8601 with its zone, such as 2026-11-23T10:00:00.123Z. */
+  sent_at?: string | null;
+  /** At most 8 values. */
+  bot_reasons?: Array<string> | null;
 }
 
 /** How many events `source` accepted in the minute that began at `minute`: what is stored must be as many. */
@@ -271,7 +275,11 @@ export interface UxSignalProperties {
   replay_id?: string | null;
 }
 
-/** One report of the web-vitals library; `value` is in ms, for CLS a score. */
+/**
+ * One report of the web-vitals library; `value` is in ms, for CLS a score of at most 100. FID is what older versions have for INP.
+ *
+ * What counts is the rating that `schemas.web_vitals` gives the value; `rating` is what the sender says.
+ */
 export interface WebVitalProperties {
   name: "LCP" | "INP" | "CLS" | "FCP" | "TTFB" | "FID";
   /** 0 to 3600000. */
