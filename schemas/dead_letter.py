@@ -11,6 +11,7 @@ from typing import Annotated, Final, NotRequired, TypeAlias
 from pydantic import StringConstraints
 from typing_extensions import TypedDict
 
+from schemas.acceptance import without_acceptance
 from schemas.timestamps import Timestamp, from_ms, isoformat_ms, to_ms
 
 _Said: TypeAlias = Annotated[str, StringConstraints(min_length=1)]
@@ -105,8 +106,8 @@ def replayed(headers: Iterable[tuple[str, bytes | None]]) -> tuple[int, str]:
 
 
 def headers_to_keep(headers: Iterable[tuple[str, bytes | None]]) -> tuple[tuple[str, bytes], ...]:
-    """A record's headers but for those of letters; none when they are too long."""
-    kept = tuple((name, value or b"") for name, value in headers if not name.startswith(_OURS))
+    """A record's headers but for those of letters and of its gateway; none when they are too long."""
+    kept = tuple((name, value or b"") for name, value in without_acceptance(headers) if not name.startswith(_OURS))
     is_short = sum(len(name.encode("utf-8", "replace")) + len(value) for name, value in kept) <= MAX_RECORD_HEADERS_BYTES
     return kept if is_short else ()
 

@@ -62,6 +62,7 @@ class Effects:
     moved: list[ConsumerRecord] = field(default_factory=list)
     event_rows: Lines = field(default_factory=Lines)
     counted_rows: Lines = field(default_factory=Lines)
+    accepted_rows: Lines = field(default_factory=Lines)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     dead_letters_sent: bool = False
     exposures: dict[ExposureKey, Exposure] = field(default_factory=dict)
@@ -84,6 +85,7 @@ class Effects:
         self.moved += later.moved
         self.event_rows.add(later.event_rows)
         self.counted_rows.add(later.counted_rows)
+        self.accepted_rows.add(later.accepted_rows)
         self.dead_letters += later.dead_letters
         self.add_exposures(later.exposures.items())
         self.user_days |= later.user_days

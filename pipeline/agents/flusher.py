@@ -22,6 +22,7 @@ from pipeline.runtime.chunk_source import ChunkSource
 from pipeline.runtime.clock import Clock
 from pipeline.runtime.producer import Message
 from pipeline.runtime.settings import Worker
+from schemas.acceptance import without_acceptance
 from schemas.event import BadEvent, decode_one
 from schemas.partitioning import event_key, partition_of
 from schemas.topics import EVENTS, PANES
@@ -109,7 +110,7 @@ def _moved(record: ConsumerRecord) -> Message:
     assert not isinstance(one, BadEvent), "only valid events are moved"
     event = one[0]
     key = event_key(event.get("user_id"), event.get("session_id"), event["event_id"])
-    headers = [*record.headers, (MOVED_FROM, str(record.partition).encode())]
+    headers = [*without_acceptance(record.headers), (MOVED_FROM, str(record.partition).encode())]
     if all(name != FIRST_RECEIVED_AT for name, _ in record.headers):
         headers.append((FIRST_RECEIVED_AT, str(record.timestamp).encode()))
     return Message(EVENTS.name, key=key.encode(), value=record.value, partition=partition_of(key), headers=headers)

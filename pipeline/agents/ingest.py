@@ -8,7 +8,8 @@ from aiokafka.structs import ConsumerRecord
 
 from pipeline.agents import metrics
 from pipeline.agents.effects import Effects, Progress
-from pipeline.agents.rows import counted_row, event_row
+from pipeline.agents.rows import accepted_run_row, counted_row, event_row
+from pipeline.aggregation.accepted_runs import accepted_runs
 from pipeline.aggregation.partition import Folded, PartitionState
 from pipeline.aggregation.watermark import oldest_open
 from pipeline.runtime.ledger import Chunk, Ledger
@@ -89,6 +90,7 @@ class Ingest:
             counted_rows.append(counted_row(counted, partition))
         pending.event_rows.encode(event_rows)
         pending.counted_rows.encode(counted_rows)
+        pending.accepted_rows.encode([accepted_run_row(partition, run) for run in accepted_runs(records, folded)])
         pending.dead_letters += [_dead_letter(records[i], bad) for i, bad in folded.bad.items()]
         pending.add_exposures(folded.exposures.items())
         pending.user_days |= folded.user_days

@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 
 from pipeline.agents.effects import PaneKey, Progress
+from pipeline.aggregation.accepted_runs import AcceptedRun
 from pipeline.aggregation.exposures import Exposure, ExposureKey
 from pipeline.aggregation.panes import Snapshot, named_labels
 from pipeline.aggregation.partition import Counted
@@ -57,6 +58,12 @@ def event_row(counted: Counted, properties: bytes, partition: int, source_name: 
 def counted_row(counted: Counted, partition: int) -> Row:
     """A row of `counted_events`."""
     return partition, counted.offset, counted.event["event_id"], counted.content_hash, counted.received_ms / 1000
+
+
+def accepted_run_row(partition: int, run: AcceptedRun) -> Row:
+    """A row of `accepted_runs`."""
+    received_at = run.received_ms / 1000
+    return partition, run.first_offset, run.last_offset, received_at, run.accepted_by, run.repeated, run.dead_lettered
 
 
 def pane_row(partition: int, snapshot: Snapshot) -> Row:

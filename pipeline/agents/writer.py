@@ -16,6 +16,7 @@ from pipeline.agents.rows import dead_letter_row, exposure_row, pane_rows, progr
 from pipeline.clickhouse.client import Client
 from pipeline.clickhouse.insert import Row, insert
 from pipeline.clickhouse.tables import (
+    ACCEPTED_RUNS,
     COUNTED_EVENTS,
     DEAD_LETTERS_RAW,
     EVENTS_RAW,
@@ -147,6 +148,7 @@ class Writer(Service):
         """Every step may be repeated alone or with all before it; a later one says that the earlier ones are there."""
         await self._lines(EVENTS_RAW, effects.event_rows)
         await self._lines(COUNTED_EVENTS, effects.counted_rows)
+        await self._lines(ACCEPTED_RUNS, effects.accepted_rows)
         if not effects.dead_letters_sent:
             for letters in _groups(effects.dead_letters):
                 await self._outlet.send([_dead_letter(letter) for letter in letters])

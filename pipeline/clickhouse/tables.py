@@ -50,6 +50,10 @@ EVENTS_RAW: Final = Table(
     ),
 )
 COUNTED_EVENTS: Final = Table("telemetry.counted_events", ("kafka_partition", "kafka_offset", "event_id", "content_hash", "received_at"))
+ACCEPTED_RUNS: Final = Table(
+    "telemetry.accepted_runs",
+    ("kafka_partition", "first_offset", "last_offset", "received_at", "accepted_by", "repeated", "dead_lettered"),
+)
 PANES_RAW: Final = Table(
     "telemetry.panes_raw",
     ("metric", "labels", "start", "source_partition", "count", "sum", "buckets", "last_offset", "first_received_at", "version"),
@@ -159,6 +163,7 @@ DECISIONS_RAW: Final = _archive(
 TABLES: Final = (
     EVENTS_RAW,
     COUNTED_EVENTS,
+    ACCEPTED_RUNS,
     PANES_RAW,
     FIRST_EXPOSURES_RAW,
     USER_DAYS_RAW,
