@@ -16,7 +16,6 @@ LATER_PARTS_MS: Final = (79_200_000, 82_800_000)
 #: What a user does who is active: these events, when they have a user_id.
 ACTIVE_TYPES: Final = frozenset({"menu_generated", "recipe_view", "recipe_save", "recipe_share", "satisfaction_rating", "nps_response"})
 
-
 #: (user_id, ms since 1970): the user was active in the part of a day that begins then.
 UserDay = tuple[str, int]
 
@@ -33,3 +32,9 @@ def part_of_day(instant_ms: int) -> int:
     if into_day_ms < LATER_PARTS_MS[0]:
         return instant_ms - into_day_ms
     return instant_ms - into_day_ms + (LATER_PARTS_MS[0] if into_day_ms < LATER_PARTS_MS[1] else LATER_PARTS_MS[1])
+
+
+def part_end(since_ms: int) -> int:
+    """Begin of the part that follows the one which begins at `since_ms`."""
+    day_ms = since_ms - since_ms % DAY_MS
+    return min(day_ms + into_day_ms for into_day_ms in (*LATER_PARTS_MS, DAY_MS) if day_ms + into_day_ms > since_ms)

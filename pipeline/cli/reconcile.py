@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipeline.cli.address import Target
     from pipeline.cli.reconciling import PaneDifference, Report
     from pipeline.clickhouse.repair_facts import FactDifference
+    from pipeline.clickhouse.repair_user_days import UserDayDifference
 
 #: So many differences of each kind are shown one by one.
 SHOWN = 20
@@ -33,7 +34,7 @@ def reconcile(
     data_dir: DataDir = None,
     format: Format = "text",
 ) -> int:
-    """Recompute panes and first exposures of a period from its events, show what differs, repair it with --repair.
+    """Recompute panes, first exposures and days of users of a period from its events, show what differs, repair it with --repair.
 
     Workers may go on meanwhile. Panes that are still open are theirs and left out; an hour whose first record was received more than
     80 days ago is refused, because events of it may be gone. Exit 1 when something differs and was not repaired, or was refused.
@@ -55,7 +56,7 @@ def reconcile(
         print(orjson.dumps(as_document(report, repair=repair)).decode())
     else:
         print("\n".join(as_text(report, repair=repair)))
-    differs = report.unrepaired if repair else report.pane_count + report.fact_count
+    differs = report.unrepaired if repair else report.pane_count + report.fact_count + report.user_day_count
     return 1 if differs or report.refused else 0
 
 
@@ -104,19 +105,23 @@ def as_text(report: Report, *, repair: bool) -> Iterator[str]:
         yield _pane_line(difference)
     for fact in report.facts[:SHOWN]:
         yield f"first exposure of {fact.key[0]} to {fact.key[1]}: stored {_exposure_text(fact.stored)}, right {_exposure_text(fact.right)}"
-    if len(report.panes) > SHOWN or len(report.facts) > SHOWN:
+    for day in report.user_days[:SHOWN]:
+        user_id, since_ms = day.active
+        yield f"{user_id} active on the day from {_iso(since_ms)}: {'stored, right nothing' if day.is_stored else 'stored nothing'}"
+    if max(len(report.panes), len(report.facts), len(report.user_days)) > SHOWN:
         yield "…; --format json shows more"
     if report.refused:
         first = _iso(min(hour_ms for _, hour_ms in report.refused))
         why = "so old that events may be gone, or with events that cannot be folded"
         yield f"{len(report.refused):,} hours are refused, the earliest is {first}: {why}"
-    if not report.pane_count and not report.fact_count:
+    if not report.pane_count and not report.fact_count and not report.user_day_count:
         yield "nothing differs"
         return
     outcome = ""
     if repair:
         outcome = f": {report.unrepaired:,} differ still, rows with a higher version stand" if report.unrepaired else ": repaired"
-    yield f"{report.pane_count:,} panes and {report.fact_count:,} first exposures differ{outcome}"
+    counts = f"{report.pane_count:,} panes, {report.fact_count:,} first exposures and {report.user_day_count:,} days of users"
+    yield f"{counts} differ{outcome}"
 
 
 def as_document(report: Report, *, repair: bool) -> dict[str, Any]:
@@ -128,6 +133,8 @@ def as_document(report: Report, *, repair: bool) -> dict[str, Any]:
         "panes": [_pane_document(difference) for difference in report.panes],
         "fact_count": report.fact_count,
         "facts": [_fact_document(fact) for fact in report.facts],
+        "user_day_count": report.user_day_count,
+        "user_days": [_user_day_document(difference) for difference in report.user_days],
         "refused": [{"partition": partition, "hour": _iso(hour_ms)} for partition, hour_ms in report.refused],
         "open": [{"partition": partition, "from": _iso(ms)} for partition, ms in sorted(report.open_from_ms.items())],
         "unread_records": report.unread_records,
@@ -173,6 +180,11 @@ def _fact_document(fact: FactDifference) -> dict[str, Any]:
         for seen in (fact.stored, fact.right)
     )
     return {"subject": fact.key[0], "flag": fact.key[1], "stored": stored, "right": right}
+
+
+def _user_day_document(difference: UserDayDifference) -> dict[str, Any]:
+    user_id, since_ms = difference.active
+    return {"user_id": user_id, "since": _iso(since_ms), "stored": difference.is_stored}
 
 
 def _exposure_text(seen: Exposure | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -9,11 +10,19 @@ from typing import Final
 from pipeline.agents.repair_horizon import Horizon, TopicEnds, settle
 from pipeline.agents.repair_hours import Compared, Send, causes, compare, in_batches, version_of, write
 from pipeline.agents.repair_panes import OLDEST_REPAIRABLE_MS, Difference, batches
+from pipeline.aggregation.retention import UserDay, part_of_day
 from pipeline.aggregation.watermark import HOUR_MS, hour_of, oldest_open
 from pipeline.clickhouse.client import Client
 from pipeline.clickhouse.repair_check import Span, known_hours
 from pipeline.clickhouse.repair_facts import FACTS_AT_ONCE, FactDifference, differing_facts, repair_facts
 from pipeline.clickhouse.repair_marks import load_all_progress, load_stale
+from pipeline.clickhouse.repair_user_days import (
+    USER_DAYS_AT_ONCE,
+    UserDayDifference,
+    confirmed,
+    differing_user_days,
+    repair_user_days,
+)
 from pipeline.clickhouse.state import Progress
 from pipeline.runtime.clock import Clock
 
@@ -21,7 +30,7 @@ from pipeline.runtime.clock import Clock
 KEPT: Final = 1_000
 #: So long what has been appended is waited for to be read.
 PATIENCE_S: Final = 10.0
-#: Events whose exposures are looked at by one query.
+#: Events whose facts are looked at by one query.
 _MOST_EVENTS: Final = 2_000_000
 #: A fact that is removed may uncover one that must be removed too: so often they are looked at.
 _MOST_PASSES: Final = 5
@@ -51,6 +60,8 @@ class Report:
     panes: list[PaneDifference] = field(default_factory=list)
     fact_count: int = 0
     facts: list[FactDifference] = field(default_factory=list)
+    user_day_count: int = 0
+    user_days: list[UserDayDifference] = field(default_factory=list)
     refused: list[tuple[int, int]] = field(default_factory=list)
     open_from_ms: dict[int, int] = field(default_factory=dict)
     unread_records: int = 0
@@ -89,6 +100,11 @@ class Reconciliation:
                 on_done(len(group))
         for group in batches(known, _MOST_EVENTS):
             await self._compare_facts(group[0], group[-1] + HOUR_MS)
+        events_by_part: dict[int, int] = defaultdict(int)
+        for hour_ms, events in known.items():
+            events_by_part[part_of_day(hour_ms)] += events
+        for parts_ms in batches(events_by_part, _MOST_EVENTS):
+            await self._compare_user_days(parts_ms)
         return self.report
 
     def _spans(self) -> dict[int, Span]:
@@ -145,3 +161,16 @@ class Reconciliation:
                 await repair_facts(self._client, page)
             after = page[-1].key if page else after
         return count
+
+    async def _compare_user_days(self, parts_ms: Sequence[int]) -> None:
+        """Whole parts of days: an event that keeps one right may lie outside the period."""
+        after: UserDay = ("", 0)
+        page: Sequence[UserDayDifference] | None = None
+        while page is None or len(page) == USER_DAYS_AT_ONCE:
+            page = await differing_user_days(self._client, parts_ms, self._progress, self._received_from_ms, after)
+            after = page[-1].active if page else after
+            found = await confirmed(self._client, page)
+            self.report.user_day_count += len(found)
+            self.report.user_days += found[: KEPT - len(self.report.user_days)]
+            if found and self._send is not None:
+                await repair_user_days(self._client, found)

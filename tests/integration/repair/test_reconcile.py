@@ -137,7 +137,7 @@ def test_a_changed_pane_is_found_whatever_was_changed(closed: Past) -> None:
     )
     code, out, _ = run(closed, "--repair")
     assert code == 0
-    assert out.splitlines()[-1] == "11 panes and 0 first exposures differ: repaired"
+    assert out.splitlines()[-1] == "11 panes, 0 first exposures and 0 days of users differ: repaired"
     assert (
         closed.stack.query("SELECT labels, start, source_partition, count, sum, buckets FROM panes WHERE count > 0 ORDER BY ALL") == right
     )
@@ -153,6 +153,28 @@ def test_a_fact_without_its_event_gives_way_to_the_right_one(closed: Past) -> No
     assert document(closed)[1]["fact_count"] == 2
     assert document(closed, "--repair")[0] == 0
     assert firsts(closed) == {SESSIONS[0]: "B", SESSIONS[1]: "A"}
+
+
+def active_days(past: Past) -> set[tuple[str, int]]:
+    rows = past.stack.query("SELECT DISTINCT user_id, toUnixTimestamp(since) AS s FROM user_days_raw")
+    return {(row["user_id"], row["s"]) for row in rows}
+
+
+def test_days_of_users_come_back_and_made_up_ones_go(closed: Past) -> None:
+    """Of days that are gone, made up, or older than any event that is left, the first are added, the second removed, the third kept."""
+    right = active_days(closed)
+    assert {(user, since % 86_400) for user, since in right} & {(user, part) for user in USERS[:4] for part in (0, 79_200, 82_800)}
+    since = closed.hour_ms // 1000 // 86_400 * 86_400 + {22: 79_200, 23: 82_800}.get(closed.hour_ms // HOUR_MS % 24, 0)
+    old = since - 81 * 86_400
+    closed.stack.query(f"DELETE FROM user_days_raw WHERE user_id IN ('{USERS[0]}', '{USERS[1]}')")
+    closed.stack.query(f"INSERT INTO user_days_raw VALUES ('no\\'body', {since}), ('ancient', {old})")
+    code, report = document(closed)
+    assert (code, report["user_day_count"], report["fact_count"]) == (1, 3, 0)
+    assert {(day["user_id"], day["stored"]) for day in report["user_days"]} == {(USERS[0], False), (USERS[1], False), ("no'body", True)}
+    code, report = document(closed, "--repair")
+    assert (code, report["user_day_count"], report["repaired"]) == (0, 3, True)
+    assert active_days(closed) == right | {("ancient", old)}
+    assert document(closed)[1]["user_day_count"] == 0
 
 
 def test_an_hour_that_may_lack_events_is_refused(closed: Past) -> None:

@@ -11,6 +11,7 @@ from pipeline.cli.main import run
 from pipeline.cli.reconcile import as_document, as_text
 from pipeline.cli.reconciling import PaneDifference, Report
 from pipeline.clickhouse.repair_facts import FactDifference
+from pipeline.clickhouse.repair_user_days import UserDayDifference
 
 #: 2026-11-23T10:00:00Z
 TEN = 1_795_428_000_000
@@ -28,6 +29,8 @@ def report() -> Report:
         ],
         fact_count=1,
         facts=[FactDifference(("u-1", "planner"), None, Exposure(TEN, "e-1", "B"))],
+        user_day_count=3,
+        user_days=[UserDayDifference(("u-1", TEN - 36_000_000), False), UserDayDifference(("u-2", TEN + 43_200_000), True)],
         refused=[(0, TEN + 3_600_000), (1, TEN)],
         open_from_ms={2: TEN},
         unread_records=12,
@@ -45,18 +48,21 @@ def test_people_read_what_differs_line_by_line() -> None:
         "menu_generation{provider=ollama, outcome=full} partition 4, 2026-11-23T10:00:00.000Z: "
         "stored 6 events, sum 500000000; right 5 events, sum 500000000 (repeat)",
         "first exposure of u-1 to planner: stored nothing, right B at 2026-11-23T10:00:00.000Z",
+        "u-1 active on the day from 2026-11-23T00:00:00.000Z: stored nothing",
+        "u-2 active on the day from 2026-11-23T22:00:00.000Z: stored, right nothing",
         "2 hours are refused, the earliest is 2026-11-23T10:00:00.000Z: "
         "so old that events may be gone, or with events that cannot be folded",
-        "2 panes and 1 first exposures differ",
+        "2 panes, 1 first exposures and 3 days of users differ",
     ]
 
 
 def test_a_repair_says_what_came_of_it() -> None:
     """All repaired, or how many rows of somebody else's stand above it."""
-    assert list(as_text(report(), repair=True))[-1] == "2 panes and 1 first exposures differ: repaired"
+    assert list(as_text(report(), repair=True))[-1] == "2 panes, 1 first exposures and 3 days of users differ: repaired"
     stubborn = replace(report(), unrepaired=1)
     assert (
-        list(as_text(stubborn, repair=True))[-1] == "2 panes and 1 first exposures differ: 1 differ still, rows with a higher version stand"
+        list(as_text(stubborn, repair=True))[-1]
+        == "2 panes, 1 first exposures and 3 days of users differ: 1 differ still, rows with a higher version stand"
     )
     assert as_document(stubborn, repair=True)["repaired"] is False
     assert as_document(report(), repair=False)["repaired"] is False
