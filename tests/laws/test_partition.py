@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.aggregation.panes import Panes, Snapshot
 from pipeline.aggregation.partition import PartitionState
 from pipeline.aggregation.repeats import RepeatWindow
+from schemas import modes
 from schemas.event import decode
 from schemas.partitioning import partition_of
 
@@ -38,6 +41,22 @@ class Sent:
     number: int
     occurred_ms: int
     duration: int
+    #: Minutes by which the sender's clock is behind, None when it does not say when it sent.
+    behind: int | None
+    is_bot: bool
+    is_broken: bool
+
+    def content(self) -> tuple[int, int, bool]:
+        """What makes it another event under the same id."""
+        return self.occurred_ms, self.duration, self.is_broken
+
+
+@pytest.fixture(autouse=True, scope="module")
+def lenient() -> Iterator[None]:
+    """Menus that break their schema are stored."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(modes, "MODES", {"menu_generated": "observe"})
+        yield
 
 
 sent = st.builds(
@@ -45,43 +64,60 @@ sent = st.builds(
     number=st.integers(0, 12),
     occurred_ms=st.integers(-40, 12).map(lambda minutes: NOW + minutes * MINUTE),
     duration=st.integers(0, 3),
+    behind=st.none() | st.sampled_from([-1_800, -120, -2, -1, 0, 1, 2, 120]),
+    is_bot=st.integers(0, 5).map(lambda drawn: drawn == 5),
+    is_broken=st.integers(0, 5).map(lambda drawn: drawn == 5),
 )
 
 
 def record(offset: int, event: Sent) -> Record:
-    seconds, ms = divmod(event.occurred_ms, 1000)
-    stamp = f"{np.datetime64(seconds, 's')}.{ms:03d}Z"
+    received = NOW + offset * 1000
+    properties = {"recipe_count": 1, "restrictions": [], "generation_time_ms": event.duration, "outcome": "full"}
     document = {
         "event_id": f"00000000-0000-7000-8000-{event.number:012d}",
         "event_type": "menu_generated",
         "schema_version": 1,
-        "occurred_at": stamp,
+        "occurred_at": iso(event.occurred_ms),
         "source": {"service": "menu-api", "environment": "test"},
         "user_id": USER,
-        "properties": {"recipe_count": 1, "restrictions": [], "generation_time_ms": event.duration, "outcome": "full"},
+        "properties": properties | ({"outcome": "perhaps"} if event.is_broken else {}),
     }
-    return Record(offset, orjson.dumps(document), NOW + offset * 1000)
+    if event.behind is not None:
+        document["sent_at"] = iso(received - event.behind * MINUTE)
+    if event.is_bot:
+        document["bot_reasons"] = ["crawler"]
+    return Record(offset, orjson.dumps(document), received)
+
+
+def iso(ms: int) -> str:
+    return f"{np.datetime64(ms, 'ms')}Z"
 
 
 def expected(events: list[Sent]) -> tuple[Counter[int], set[int], set[int]]:
     """Counts by pane start, offsets that count, hours with late events: written from the contract, one record at a time."""
-    first: dict[int, Sent] = {}
+    first: dict[int, tuple[int, int, bool]] = {}
     watermark = 0
     panes: Counter[int] = Counter()
     counting, stale = set(), set()
     for offset, event in enumerate(events):
         received = NOW + offset * 1000
-        if event.number in first and first[event.number] != event:
+        if event.number in first and first[event.number] != event.content():
             continue
-        occurred = received if event.occurred_ms > received + 10 * MINUTE else event.occurred_ms
+        if event.is_broken:
+            if event.number not in first:
+                first[event.number] = event.content()
+                counting.add(offset)
+            continue
+        occurred = event.occurred_ms + (event.behind * MINUTE if event.behind is not None and abs(event.behind) > 1 else 0)
+        occurred = received if occurred > received + 10 * MINUTE else occurred
         watermark = max(watermark, min(occurred, received))
         if event.number in first:
             continue
-        first[event.number] = event
+        first[event.number] = event.content()
         counting.add(offset)
         if occurred // 10_000 * 10_000 < watermark - 15 * MINUTE:
             stale.add(occurred // 3_600_000 * 3_600_000)
-        else:
+        elif not event.is_bot:
             panes[occurred // 10_000 * 10_000] += 1
     return panes, counting, stale
 
