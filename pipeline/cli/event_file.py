@@ -67,7 +67,10 @@ def lines_of(file: EventFile, shift_ms: int = 0) -> Iterator[Line]:
 
 
 def prepared(numbered: Iterable[tuple[int, bytes]], digest: bytes, shift_ms: int = 0) -> Iterator[Line]:
-    """Lines with everything that sending them needs. What is no JSON object goes as it is: the gateway says why it is refused."""
+    """Lines with everything that sending them needs, without `sent_at`: it was true when they were sent first.
+
+    What is no JSON object goes as it is: the gateway says why it is refused.
+    """
     for number, raw in numbered:
         value = raw.strip()
         if not value:
@@ -85,6 +88,8 @@ def prepared(numbered: Iterable[tuple[int, bytes]], digest: bytes, shift_ms: int
                 if "event_id" not in document
                 else orjson.dumps(document | {"event_id": event_id})
             )
+        if document.pop("sent_at", None) is not None:  # by it the gateway would move the event to now: the file is being sent now
+            value = orjson.dumps(document | {"event_id": event_id})
         if shift_ms and occurred_ms is not None:
             occurred_ms += shift_ms
             value = orjson.dumps(document | {"event_id": event_id, "occurred_at": isoformat_ms(from_ms(occurred_ms))})

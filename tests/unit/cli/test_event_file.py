@@ -55,6 +55,15 @@ def test_times_are_shifted_and_numbers_kept(tmp_path: Path) -> None:
     assert [orjson.loads(line.value)["occurred_at"] for line in lines] == ["2011-12-01T08:26:01.500Z", "2011-12-01T07:27:01.500Z"]
 
 
+def test_a_file_is_sent_now_whatever_it_says_of_its_first_sending(tmp_path: Path) -> None:
+    """`sent_at` of an archive would move its events to now: it is left out, with and without a shift, and nothing else is."""
+    path = file_of(tmp_path, b'{"occurred_at":"2011-12-01T08:26:00Z","sent_at":"2011-12-01T08:26:01Z","a":1}', b'{"sent_at":null,"b":2}')
+    for shift_ms, occurred_at in ((0, "2011-12-01T08:26:00Z"), (1_500, "2011-12-01T08:26:01.500Z")):
+        first, second = [orjson.loads(line.value) for line in lines_of(survey(path, with_span=True), shift_ms)]
+        assert {name: first[name] for name in first if name != "event_id"} == {"occurred_at": occurred_at, "a": 1}
+        assert second.get("sent_at") is None
+
+
 def test_what_is_no_object_is_passed_on_to_be_refused(tmp_path: Path) -> None:
     """A broken line is not lost: it goes without an id, and whoever receives it says why."""
     lines = list(lines_of(survey(file_of(tmp_path, b"[1]", b"{", b'{"a":1}'), with_span=False)))
