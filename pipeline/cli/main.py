@@ -13,7 +13,16 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Group
 
-from pipeline.cli import alerts, data, demo, reconcile, roles, stack  # modules of commands import nothing heavy at their top
+from pipeline.cli import (  # modules of commands import nothing heavy at their top
+    alerts,
+    data,
+    dead_letters,
+    demo,
+    reconcile,
+    roles,
+    stack,
+    validate,
+)
 from pipeline.runtime.errors import ConfigurationError, Stop, TelemetryError
 
 _INTERRUPTED = 128 + 2  # as a shell counts SIGINT
@@ -29,14 +38,14 @@ def build() -> App:
     )
     groups: dict[str, Sequence[Callable[..., int]]] = {
         "The stack": (stack.up, stack.status, stack.down, stack.doctor, stack.topics, stack.migrate, demo.demo),
-        "Events": (data.publish, reconcile.reconcile),
+        "Events": (data.publish, validate.validate, reconcile.reconcile),
         "One role": (roles.gateway, roles.worker, roles.alerter, roles.notifier),
     }
     for title, commands in groups.items():
         group = Group.create_ordered(title)
         for position, command in enumerate(commands):
             app.command(command, group=group, sort_key=position)
-    for sub_app in (alerts.app, alerts.rules):
+    for sub_app in (alerts.app, alerts.rules, dead_letters.app):
         app.command(sub_app)
     return app
 
