@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
@@ -22,6 +23,7 @@ from schemas.event import MAX_VALUE_BYTES, BadEvent
 SAMPLE_BYTES: Final = 200
 _SAMPLE_DEPTH: Final = 8
 _SAMPLE_WIDTH: Final = 50
+_FIELD_NAME: Final = re.compile(r"[$_]?[A-Za-z][A-Za-z0-9_-]{0,49}")
 
 _NEVER: Final = -1
 
@@ -149,7 +151,12 @@ def redacted_sample(value: bytes) -> str:
 def _masked(value: Any, depth: int) -> Any:
     """Never deeper than a dump may be: what is nested too deep for an event is read all the same."""
     if isinstance(value, dict) and depth < _SAMPLE_DEPTH:
-        return {key[:SAMPLE_BYTES]: _masked(inner, depth + 1) for key, inner in islice(value.items(), _SAMPLE_WIDTH)}
+        return {_masked_name(key): _masked(inner, depth + 1) for key, inner in islice(value.items(), _SAMPLE_WIDTH)}
     if isinstance(value, list) and depth < _SAMPLE_DEPTH:
         return [_masked(inner, depth + 1) for inner in value[:3]]
     return type(value).__name__
+
+
+def _masked_name(name: str) -> str:
+    """What looks like no field's name may be anything too, such as the address of a person."""
+    return name if _FIELD_NAME.fullmatch(name) else "…"
