@@ -32,7 +32,7 @@ demo: setup ## real data, live traffic and one incident, from the first failure 
 .PHONY: test
 test: setup ## all tests that need nothing more than setup brings
 	$(BIN)/python -m pytest
-	@$(BIN)/python -c 'print("Not run: make test-go (it needs Go), make test-generated (it needs Node), make bench-alert and make chaos (each takes half an hour and more), make bench and make outage (a quarter of an hour each), make chaos-selftest and make fuzz (five minutes each).")'
+	@$(BIN)/python -c 'print("Not run: make test-go (it needs Go), make test-browser (it needs Chromium and npm), make test-generated (it needs Node), make bench-alert and make chaos (each takes half an hour and more), make bench and make outage (a quarter of an hour each), make chaos-selftest and make fuzz (five minutes each).")'
 
 .PHONY: test-go
 test-go: setup ## clickhouse-go over HTTP against the embedded ClickHouse; needs Go
@@ -42,6 +42,10 @@ test-go: setup ## clickhouse-go over HTTP against the embedded ClickHouse; needs
 test-generated: setup ## the generated documents in the tools of AsyncAPI and TypeScript; needs Node and npm
 	npm ci --prefix tests/contract/generated --ignore-scripts --no-audit --no-fund --loglevel=error
 	$(BIN)/python -m pytest tests/contract/generated/run_generated.py
+
+.PHONY: test-browser
+test-browser: setup ## web vitals of real page loads in Chromium, looked for in ClickHouse; a minute; needs Chromium and npm
+	$(BIN)/python -m pytest -n 0 tests/browser/run_browser.py
 
 .PHONY: bench
 bench: setup build/peers-venv/installed ## our worker beside stock Faust, a plain loop, quixstreams and bytewax; latency, growth, scaling; BENCH_EVENTS, BENCH_ROUNDS
