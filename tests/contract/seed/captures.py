@@ -88,7 +88,7 @@ CAPTURES: Final = (
     ),
     _recipe("view", 4200),
     _recipe("view", None),
-    _recipe("save", None),
+    _recipe("save", 4200),
     _recipe("share", 4200),
     _recipe("viewed", 4200),
     _web_vital("CLS", 0.3, "poor", "poor"),
