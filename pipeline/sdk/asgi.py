@@ -109,8 +109,10 @@ def route_of(scope: Scope, prefix: str = "") -> str:
 
 
 def _named(path: str, parameters: Mapping[str, str]) -> str:
-    """The path with each of the router's parameters by its name; the longest first, for one may be part of another."""
+    """The path with each of the router's parameters by its name: the longest first, for one may be part of another, and the last place
+    that looks like it, for a name comes before what it names."""
     for name, value in sorted(parameters.items(), key=lambda item: -len(item[1])):
-        if text := value.strip("/"):
-            path = f"{path}/".replace(f"/{text}/", f"/{{{name}}}/", 1).removesuffix("/")
+        before, found, after = f"{path}/".rpartition(f"/{value}/")
+        if found and value.strip("/"):
+            path = f"{before}/{{{name}}}/{after}".removesuffix("/")
     return path

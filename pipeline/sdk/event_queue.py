@@ -47,7 +47,7 @@ class EventQueue:
             if waiting == 1:
                 self._first_at_s = self._clock.monotonic()
             if waiting in (1, limits.batch_events):
-                self._changed.notify_all()
+                self._notify()
 
     def drop(self, reason: str) -> None:
         """Count an event that cannot even be queued."""
@@ -91,7 +91,7 @@ class EventQueue:
                 self._sent += len(batch) - rejected
                 self._rejected += rejected
                 self._warned += warned
-            self._changed.notify_all()
+            self._notify()
 
     def pause(self, seconds: float, *, may_be_cut_short: bool) -> bool:
         """Wait before the next attempt; False when there is no time for another. A `flush` or `close` may cut it short, once each."""
@@ -101,7 +101,7 @@ class EventQueue:
             while (left_s := until_s - self._clock.monotonic()) > 0:
                 if self._close_by_s is not None and until_s > self._close_by_s:
                     self._given_up = True
-                    self._changed.notify_all()
+                    self._notify()
                     return False
                 self._changed.wait(left_s)
                 if may_be_cut_short and (self._flush_to, self._close_by_s) != before:
@@ -117,7 +117,7 @@ class EventQueue:
         """Wait until all that has been put before is sent, rejected or dropped; False when that takes longer."""
         with self._changed:
             target = self._flush_to = self._put
-            self._changed.notify_all()
+            self._notify()
             self._changed.wait_for(lambda: self._settled >= target or self._given_up, timeout_s)
             return self._settled >= target
 
@@ -126,7 +126,7 @@ class EventQueue:
         with self._changed:
             if self._close_by_s is None:
                 self._close_by_s = self._clock.monotonic() + timeout_s
-            self._changed.notify_all()
+            self._notify()
 
     @property
     def is_closed(self) -> bool:
@@ -141,12 +141,18 @@ class EventQueue:
             self._settled, self._bytes = self._put, 0
             self._given_up = self._abandoned = True
             self._waiting.clear()
-            self._changed.notify_all()
+            self._notify()
             return unsent
 
     def stats(self) -> Stats:
         with self._changed:
             return Stats(self._put - self._settled, self._sent, self._warned, self._rejected, dict(self._dropped))
+
+    def _notify(self) -> None:
+        try:
+            self._changed.notify_all()
+        except RuntimeError:  # a signal handler in the middle of it has woken the same threads
+            return
 
     def _is_over(self) -> bool:
         return self._given_up or (self._close_by_s is not None and self._clock.monotonic() >= self._close_by_s)

@@ -6,7 +6,9 @@ import atexit
 import logging
 import os
 import random
-from datetime import UTC, datetime
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from threading import RLock, Thread
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 from weakref import WeakSet
@@ -31,6 +33,8 @@ _LOG: Final = logging.getLogger("pipeline.sdk")
 _ENVELOPE: Final = ("user_id", "session_id", "trace", "flags")
 _DEFAULT_LIMITS: Final = Limits()
 _MAX_NAME: Final = 100
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MS: Final = timedelta(milliseconds=1)
 
 _instances: Final[WeakSet[Telemetry]] = WeakSet()
 
@@ -50,7 +54,7 @@ class Telemetry(EventMethods):
         url: of the gateway, without path.
         service, environment, version: say in every event who sent it.
         write_key: one of the gateway's, if it asks for one.
-        strict: for tests: a call that the gateway would refuse raises `Reject` with the reason. Without it nothing raises; the gateway
+        strict: for tests: a call that the gateway would complain about raises `Reject` with the reason. Without it nothing raises; the gateway
             judges, and what it rejects is counted and logged.
 
     Raises:
@@ -76,23 +80,22 @@ class Telemetry(EventMethods):
         source = {"service": service, "environment": environment} | ({} if version is None else {"version": version})
         self._source = orjson.Fragment(orjson.dumps(source))
         self._strict, self._limits, self._clock, self._new_id = strict, limits, clock or SystemClock(), new_id
-        self._address = (url, write_key)
-        self._starting = RLock()
+        self._transport = Transport(url, write_key, self._clock)
         self._begin()
         atexit.register(self.close)
         _instances.add(self)
 
     def _begin(self) -> None:
+        self._starting = RLock()
+        self._thread: Thread | None = None
         self._log = QuietLog(self._clock)
         self._queue = EventQueue(self._limits, self._clock)
-        transport = Transport(*self._address, self._clock)
-        self._sender = Sender(self._queue, transport, self._limits, random.Random(), self._log)
-        self._thread: Thread | None = None
+        self._sender = Sender(self._queue, self._transport, self._limits, random.Random(), self._log)
 
     def _begin_after_fork(self) -> None:
         """The parent's queue, connection and thread are the parent's; its locks may have been held by threads that are not here."""
         was_closed = self._queue.is_closed
-        self._starting = RLock()
+        self._transport.forget()
         self._begin()
         if was_closed:
             self._queue.close(0)
@@ -107,10 +110,10 @@ class Telemetry(EventMethods):
                 raise
             self._queue.drop(error.code)
             self._log.warning(f"{error.code} {event_type}", f"a telemetry event was dropped: {error}")
-            return
-        if self._thread is None:
-            self._start()
-        self._queue.put(value)
+        else:
+            if self._thread is None:
+                self._start()
+            self._queue.put(value)
 
     def _value(self, event_type: str, fields: dict[str, Any]) -> bytes:
         """The event as JSON. Raises Reject when there is none."""
@@ -128,7 +131,7 @@ class Telemetry(EventMethods):
         event["properties"] = fields
         try:
             value = orjson.dumps(event, option=orjson.OPT_SERIALIZE_NUMPY)
-        except orjson.JSONEncodeError as error:
+        except TypeError as error:
             raise Reject("invalid", f"{event_type}: {error}") from error
         if len(value) > MAX_EVENT_BYTES:
             raise Reject("too_large", f"{event_type}: it has {len(value)} bytes, at most {MAX_EVENT_BYTES} are taken")
@@ -143,6 +146,7 @@ class Telemetry(EventMethods):
                     thread.start()
                 except RuntimeError:
                     self._thread = None
+                _at_exit_of_child(self.close)
 
     def attempt(self, provider: str, *, position: int | None = None, **about: Unpack[About]) -> Attempt:
         """Measure and classify one attempt at a provider: `with telemetry.attempt("ollama", position=0): …`, `async with` likewise.
@@ -196,15 +200,26 @@ def _instant(ms: int) -> str:
 def _zoned(event_type: str, occurred_at: datetime) -> str:
     if not isinstance(occurred_at, datetime) or occurred_at.tzinfo is None:
         raise Reject("invalid", f"{event_type}: occurred_at is a datetime with a time zone, not {occurred_at!r}")
-    return _instant(int(occurred_at.timestamp() * 1000))
+    try:
+        return _instant((occurred_at - _EPOCH) // _MS)
+    except (ValueError, OverflowError, OSError) as error:
+        raise Reject("invalid", f"{event_type}: occurred_at: {error}") from error
 
 
 def _judge(event_type: str, value: bytes) -> None:
-    """Raises Reject for what the gateway would refuse."""
+    """Raises Reject for what the gateway would refuse or, where it only observes, note."""
     from schemas.event import decode  # noqa: PLC0415  only tests need it, and it takes long to load
 
-    for bad in decode([value]).bad.values():
+    decoded = decode([value])
+    for bad in (*decoded.bad.values(), *decoded.violations.values()):
         raise Reject(bad.code, f"{event_type}: {bad.reason}")
+
+
+def _at_exit_of_child(close: Callable[[], None]) -> None:
+    """A child of multiprocessing ends without the handlers of atexit; it has its own."""
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None and sys.modules["multiprocessing.process"].parent_process() is not None:
+        util.Finalize(None, close, exitpriority=0)
 
 
 def _begin_after_fork() -> None:

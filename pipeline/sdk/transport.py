@@ -115,6 +115,10 @@ class Transport:
             self.close()
             return TryAgain(_describe(error))
 
+    def forget(self) -> None:
+        """After a fork: the connection is the parent's, and closing it here says nothing to the server."""
+        self._connection = None
+
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
