@@ -31,5 +31,5 @@ def test_no_depth_makes_a_sample_fail(opening: bytes, closing: bytes, depth: int
 
 def test_a_sample_of_very_many_or_very_long_names_is_short() -> None:
     """A megabyte of names is not written out to be cut."""
-    assert len(redacted_sample(b"{" + b",".join(b'"k%d":1' % i for i in range(100_000)) + b"}")) == SAMPLE_BYTES
+    assert len(redacted_sample(b"{" + b",".join(b'"k%d":1' % i for i in range(90_000)) + b"}")) == SAMPLE_BYTES
     assert redacted_sample(b'{"' + b"k" * 900_000 + b'":1}') == '{"…":"int"}'
