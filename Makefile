@@ -32,7 +32,7 @@ demo: setup ## real data, live traffic and one incident, from the first failure 
 .PHONY: test
 test: setup ## all tests that need nothing more than setup brings
 	$(BIN)/python -m pytest
-	@$(BIN)/python -c 'print("Not run: make test-go (it needs Go), make test-browser (it needs Chromium and npm), make test-generated (it needs Node), make bench-alert and make chaos (each takes half an hour and more), make bench and make outage (a quarter of an hour each), make chaos-selftest and make fuzz (five minutes each).")'
+	@$(BIN)/python -c 'print("Not run: make test-go (it needs Go), make test-browser (it needs Chromium and npm), make test-generated (it needs Node), make bench-alert and make chaos (each takes half an hour and more), make bench and make outage (a quarter of an hour each), make chaos-selftest and make fuzz (five minutes each), make outage-sdk (three minutes).")'
 
 .PHONY: test-go
 test-go: setup ## clickhouse-go over HTTP against the embedded ClickHouse; needs Go
@@ -62,6 +62,10 @@ chaos-selftest: setup ## the oracle finds four planted bugs, each for what it is
 .PHONY: outage
 outage: setup ## ten minutes without ClickHouse at 1,000 events/s, with an incident meanwhile; fifteen minutes; OUTAGE_SECONDS, OUTAGE_EVENTS_PER_S
 	$(BIN)/python -m tests.outages.run
+
+.PHONY: outage-sdk
+outage-sdk: setup ## a service publishes while its gateway is killed for a minute, and hangs for another; three minutes; OUTAGE_SECONDS
+	$(BIN)/python -m tests.outages.sdk
 
 .PHONY: bench-alert
 bench-alert: setup ## twenty full outages, from the first failed menu to the page; about half an hour; BENCH_INCIDENTS, BENCH_EVENTS_PER_S

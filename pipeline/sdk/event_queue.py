@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Sequence
 from itertools import islice
-from threading import Condition
+from threading import Condition, RLock
 
 from pipeline.runtime.clock import Clock
 from pipeline.sdk.limits import Limits
@@ -20,7 +20,8 @@ class EventQueue:
 
     def __init__(self, limits: Limits, clock: Clock) -> None:
         self._limits, self._clock = limits, clock
-        self._changed = Condition()
+        self._lock = RLock()
+        self._changed = Condition(self._lock)
         self._waiting: deque[bytes] = deque()
         self._first_at_s = 0.0
         self._bytes = 0
@@ -33,7 +34,7 @@ class EventQueue:
     def put(self, value: bytes) -> None:
         """Queue an event, or drop it as `queue_full` or `closed`: what came first is kept, so an outage has a beginning."""
         limits, size = self._limits, len(value)
-        with self._changed:
+        with self._lock:
             if self._close_by_s is not None:
                 self._dropped["closed"] += 1
                 return

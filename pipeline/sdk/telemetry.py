@@ -9,6 +9,7 @@ import random
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from threading import RLock, Thread
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 from weakref import WeakSet
@@ -54,8 +55,8 @@ class Telemetry(EventMethods):
         url: of the gateway, without path.
         service, environment, version: say in every event who sent it.
         write_key: one of the gateway's, if it asks for one.
-        strict: for tests: a call that the gateway would complain about raises `Reject` with the reason. Without it nothing raises; the gateway
-            judges, and what it rejects is counted and logged.
+        strict: for tests: a call that the gateway would complain about raises `Reject` with the reason. Without it nothing raises; the
+            gateway judges, and what it rejects is counted and logged.
 
     Raises:
         ConfigurationError: an argument cannot be right.
@@ -194,7 +195,12 @@ class Telemetry(EventMethods):
 
 
 def _instant(ms: int) -> str:
-    return f"{datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec='milliseconds')[:-6]}Z"
+    return f"{_second(ms // 1000)}.{ms % 1000:03d}Z"
+
+
+@lru_cache(maxsize=8)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat()[:-6]
 
 
 def _zoned(event_type: str, occurred_at: datetime) -> str:

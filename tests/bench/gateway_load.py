@@ -55,7 +55,7 @@ KINDS: Final = (
 def section(bench: Bench) -> dict[str, list[Row]]:
     """`gateway`: a row per kind of request; the resident memory is the most that was seen so far."""
     bench.rig.reset()
-    gateway = _start(bench.rig)
+    gateway = start(bench.rig)
     values = [made.value for made in events(Spec(_POOL, time.time_ns() // 1_000_000))]
     try:
         rows = [_row(bench, gateway, kind, values) for kind in KINDS]
@@ -74,7 +74,8 @@ def requests(kind: Kind, values: Sequence[bytes], host: str) -> list[Request]:
     return [post(host, PATH, body, len(group), content_type, encoding) for body, group in zip(bodies, groups, strict=True)]
 
 
-def _start(rig: Rig) -> Measured:
+def start(rig: Rig) -> Measured:
+    """A gateway, ready, alone on the measured core."""
     port = free_port()
     env = {"TELEMETRY_KAFKA__BOOTSTRAP_SERVERS": rig.kafka, "TELEMETRY_GATEWAY__HOST": HOST, "TELEMETRY_GATEWAY__PORT": str(port)}
     gateway = rig.start("gateway", [sys.executable, "-m", "pipeline.cli.main", "gateway"], rig.cores.worker, env, f"http://{HOST}:{port}")

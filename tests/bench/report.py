@@ -130,6 +130,16 @@ TABLES: Final[dict[str, tuple[str, Sequence[Column]]]] = {
             ("RSS MiB", "rss_mb", _whole),
         ),
     ),
+    "sdk": (
+        "A service publishing through the SDK to a gateway on a core of its own, as fast as that takes it:",
+        (
+            ("round", "round", _whole),
+            ("events", "events", _whole),
+            ("CPU µs/call", "call_cpu_us", _tenths),
+            ("CPU µs/event, sent", "process_cpu_us_per_event", _tenths),
+            ("events/s", "events_per_s", _whole),
+        ),
+    ),
     "growth": (
         "One worker reading on and on, 100,000 users; each row is the stretch up to that many events:",
         (

@@ -9,6 +9,7 @@ SECTIONS: Final[dict[str, tuple[str, str]]] = {
     "every_metric": ("tests.bench.every_metric", "section"),
     "latency": ("tests.bench.latency", "section"),
     "gateway": ("tests.bench.gateway_load", "section"),
+    "sdk": ("tests.bench.sdk", "section"),
     "growth": ("tests.bench.growth", "section"),
     "users": ("tests.bench.users", "section"),
     "scaling": ("tests.bench.scaling", "section"),
