@@ -21,7 +21,11 @@ export interface Envelope {
   bot_reasons?: Array<string> | null;
 }
 
-/** How many events `source` accepted in the minute that began at `minute`: what is stored must be as many. */
+/**
+ * How many events `source` accepted in the minute that began at `minute`: what is stored must be as many.
+ *
+ * `positions` are offsets, one for each partition of events.v1: all these events lie below. Only a gateway knows them.
+ */
 export interface AcceptedCountProperties {
   /** 1 to 100 characters. */
   source: string;
@@ -29,6 +33,8 @@ export interface AcceptedCountProperties {
   minute: string;
   /** A whole number. 0 to 1000000000. */
   count: number;
+  /** At most 12 values. */
+  positions?: Array<number> | null;
 }
 
 /** One HTTP request answered by a service; `route` is the path template, not the path. */

@@ -19,7 +19,8 @@ CREATE OR REPLACE VIEW telemetry.accepted_count
     clock_skew_ms Int64 COMMENT 'Added to occurred_at: how far the sender\'s clock was behind, negative when ahead; 0 when believed',
     source String COMMENT 'Property source',
     minute DateTime64(3, 'UTC') COMMENT 'Start of the minute',
-    count Int64 COMMENT 'Property count'
+    count Int64 COMMENT 'Property count',
+    positions Array(Int64) COMMENT 'Property positions; empty when absent'
 )
 AS SELECT
     event_id,
@@ -41,7 +42,8 @@ AS SELECT
     clock_skew_ms,
     JSONExtract(properties, 'source', 'String') AS source,
     parseDateTime64BestEffortOrZero(JSONExtract(properties, 'minute', 'String'), 3, 'UTC') AS minute,
-    JSONExtract(properties, 'count', 'Int64') AS count
+    JSONExtract(properties, 'count', 'Int64') AS count,
+    JSONExtract(properties, 'positions', 'Array(Int64)') AS positions
 FROM telemetry.events_raw FINAL
 WHERE event_type = 'accepted_count' AND schema_ok
-COMMENT 'Events of type accepted_count, each once, with their properties as columns. How many events `source` accepted in the minute that began at `minute`: what is stored must be as many. Fresh within a second.';
+COMMENT 'Events of type accepted_count, each once, with their properties as columns. How many events `source` accepted in the minute that began at `minute`: what is stored must be as many. `positions` are offsets, one for each partition of events.v1: all these events lie below. Only a gateway knows them. Fresh within a second.';
