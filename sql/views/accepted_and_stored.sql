@@ -11,4 +11,4 @@ CREATE OR REPLACE VIEW telemetry.accepted_and_stored
 )
 AS SELECT minute, source, accepted, stored, dead_lettered, repeated, missing, missing_ratio
 FROM telemetry.accepted_and_stored_at(end = toStartOfMinute(now64(3)) + INTERVAL 1 MINUTE, window_s = 86400)
-COMMENT 'Is anything lost between the gateways and ClickHouse? What each gateway accepted in each minute of the last 24 hours, beside what became of it. Events written to Kafka by others are not in it. A minute is judged about 70 s after it began, other periods have accepted_and_stored_at.'
+COMMENT 'Is anything lost between the gateways and ClickHouse? What each gateway accepted in each minute of the last 24 hours, beside what became of it. Events written to Kafka by others are not in it. Fresh within a second; a minute is judged about 70 s after it began. Other periods: accepted_and_stored_at.'

@@ -47,7 +47,7 @@ COLUMNS = {
     "deployment": f"{OF_EVERY_EVENT}, phase String, release String, previous_release Nullable(String)",
     "security_signal": f"{OF_EVERY_EVENT}, kind String, detail Nullable(String)",
     "feedback": f"{OF_EVERY_EVENT}, kind String, detail Nullable(String)",
-    "accepted_count": f"{OF_EVERY_EVENT}, source String, minute DateTime64(3, 'UTC'), count Int64",
+    "accepted_count": f"{OF_EVERY_EVENT}, source String, minute DateTime64(3, 'UTC'), count Int64, positions Array(Int64)",
     "panes": "metric LowCardinality(String), labels Map(LowCardinality(String), String), start DateTime64(3, 'UTC'), "
     "source_partition UInt16, count UInt64, sum Int64, buckets Map(Int16, UInt64), last_offset Int64, "
     "first_received_at DateTime64(3, 'UTC'), version UInt64",
@@ -60,8 +60,17 @@ COLUMNS = {
     "latency_total": "window_start DateTime64(3, 'UTC'), window_s UInt32, metric LowCardinality(String), count UInt64, mean_ms Float64, "
     "p50_ms Float64, p95_ms Float64, p99_ms Float64",
     "first_exposures": "subject String, flag LowCardinality(String), variant LowCardinality(String), first_at DateTime64(3, 'UTC')",
+    "user_days": "user_id String, day Date",
+    "retention": "cohort_day Date, day_n UInt8, cohort_size UInt64, retained UInt64, ratio Nullable(Float64), mature Bool",
+    "retention_within": "cohort_day Date, within_days UInt8, cohort_size UInt64, retained UInt64, ratio Nullable(Float64), mature Bool",
+    "user_days_paris": "user_id String, day Date",
+    "retention_paris": "cohort_day Date, day_n UInt8, cohort_size UInt64, retained UInt64, ratio Nullable(Float64), mature Bool",
+    "retention_within_paris": "cohort_day Date, within_days UInt8, cohort_size UInt64, retained UInt64, ratio Nullable(Float64), "
+    "mature Bool",
     "dead_letters": "kafka_topic LowCardinality(String), kafka_partition UInt16, kafka_offset UInt64, failed_at DateTime64(3, 'UTC'), "
     "error_code LowCardinality(String), reason String, event_id String, event_type String, service String, sample String",
+    "accepted_and_stored": "minute DateTime('UTC'), source String, accepted Nullable(UInt64), stored UInt64, dead_lettered UInt64, "
+    "repeated UInt64, missing Nullable(Int64), missing_ratio Nullable(Float64)",
 }
 #: The contract names the first columns of these, more may follow.
 BEGINNINGS = {
@@ -70,7 +79,7 @@ BEGINNINGS = {
     "deliveries": "incident_key receiver intent_at outcome attempt at",
     "decisions": "rule at verdict reason",
 }
-PARAMETERISED = {"error_rate_at", "latency_at", "panes_before"}
+PARAMETERISED = {"accepted_and_stored_at", "error_rate_at", "latency_at", "panes_before"}
 
 
 @pytest.mark.parametrize(("view", "columns"), COLUMNS.items(), ids=COLUMNS.keys())

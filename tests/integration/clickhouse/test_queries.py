@@ -12,7 +12,15 @@ import pytest
 from pipeline.clickhouse.client import Client
 from pipeline.clickhouse.insert import insert
 from pipeline.clickhouse.sql_files import read_folder, sql_folder
-from pipeline.clickhouse.tables import ALERTS_RAW, DEAD_LETTERS_RAW, DELIVERIES_RAW, ESCALATIONS_RAW, FIRST_EXPOSURES_RAW
+from pipeline.clickhouse.tables import (
+    ACCEPTED_RUNS,
+    ALERTS_RAW,
+    DEAD_LETTERS_RAW,
+    DELIVERIES_RAW,
+    ESCALATIONS_RAW,
+    FIRST_EXPOSURES_RAW,
+    PARTITION_PROGRESS,
+)
 from tests.integration.clickhouse.rows import HOUR_MS, event_row, instant, pane_row, write, write_events, write_panes
 
 QUERIES = read_folder(sql_folder("queries"))
@@ -84,6 +92,15 @@ async def fill_incidents(client: Client) -> None:
         await insert(client, table, b"\n".join(orjson.dumps(record) for record in records), len(records))
 
 
+async def fill_acceptance(client: Client) -> None:
+    """A gateway says that it accepted eight records; a worker has read seven of them, one a repeat, and five are events."""
+    claim = {"source": "gateway", "count": 8, "positions": [0, 0, 0, 8]}
+    row = event_row(UUID(int=92), offset=92, event_type="accepted_count", occurred_ms=HOUR, received_ms=HOUR + 120_000, properties=claim)
+    await write_events(client, [row])
+    await write(client, ACCEPTED_RUNS, [[3, 0, 6, HOUR / 1000 + 1, "gateway", [6], []]])
+    await write(client, PARTITION_PROGRESS, [[3, 8, HOUR / 1000, HOUR / 1000]])
+
+
 ANSWERS: dict[str, list[tuple[Any, ...]]] = {
     "01_how_often_do_menus_fail": [(instant(HOUR), "", 1, 1, 100.0), (instant(HOUR), "ollama", 4, 0, 0.0)],
     # In order: buckets 180, 200, 200, 210, 318, so the ranks 3, 5 and 5.
@@ -99,14 +116,15 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
         ("b", "critical", instant(HOUR + 5), None, None, "", None),
         ("a", "critical", instant(HOUR), 402, 9000, "ada", 60),
     ],
-    "08_how_late_do_events_arrive": [("menu-api", 7, 1.0, pytest.approx(847, abs=60), 1, 1)],
+    "08_how_late_do_events_arrive": [("menu-api", 8, 1.0, pytest.approx(847, abs=60), 1, 1)],
+    "09_is_anything_lost": [(instant(HOUR), 8, 2, 25.0, 1, 0, 0)],
 }
 
 
 @pytest.mark.parametrize("name", QUERIES)
 async def test_questions_are_answered(client: Client, name: str) -> None:
     """Each file gives the rows that the small day has, as the reader asks it."""
-    for fill in (fill_panes, fill_events, fill_facts, fill_incidents):
+    for fill in (fill_panes, fill_events, fill_facts, fill_incidents, fill_acceptance):
         await fill(client)
     rows = await client.query(QUERIES[name])
     assert [tuple(row.values()) for row in rows] == ANSWERS[name]
