@@ -45,6 +45,7 @@ FROM
             (v.occurred_at, v.value, v.event_id)) AS last,
         count() AS reports
     FROM telemetry.web_vital AS v
+    WHERE empty(v.bot_reasons)
     GROUP BY id, name
 )
-COMMENT 'Every measurement of a page''s speed once: browsers report the same metric_id again as its value grows, and the last report is what the visitor felt. Panes count every report. Fresh within a second.'
+COMMENT 'Every measurement of a page''s speed once, bots'' left out: browsers report the same metric_id again as its value grows, and the last report is what the visitor felt. Panes count every report. Fresh within a second.'

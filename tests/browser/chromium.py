@@ -79,6 +79,7 @@ async def chromium(folder: Path, *flags: str) -> AsyncIterator[Page]:
     """A browser of its own with one empty tab in front, ended with the block."""
     executable = find_chromium()
     assert executable is not None
+    folder.mkdir(exist_ok=True)
     profile = folder / "profile"
     command = [executable, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
     command += ["--remote-debugging-port=0", f"--user-data-dir={profile}", "--window-size=1000,800", *flags, "about:blank"]

@@ -46,7 +46,7 @@ def _tools() -> None:
     missing = [name for name, found in (("Chromium", find_chromium()), ("npm (Node.js)", which("npm"))) if not found]
     if missing:
         pytest.exit(f"make test-browser needs {' and '.join(missing)}: install what is missing, then run it again", returncode=2)
-    subprocess.run(["npm", "ci", "--silent"], cwd=HERE, check=True)
+    subprocess.run(["npm", "ci", "--silent", "--ignore-scripts"], cwd=HERE, check=True)
 
 
 @pytest.fixture(scope="module")

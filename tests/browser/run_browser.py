@@ -117,6 +117,22 @@ async def test_a_session_outlives_its_pages(stack: Stack, site: Site, tmp_path: 
     assert len(rows) == 2
 
 
+async def test_a_robot_is_stored_and_not_counted(stack: Stack, site: Site, tmp_path: Path) -> None:
+    """Chromium that says it is headless and driven has its visits stored with the reasons, and they are in no pane and no measurement."""
+    async with chromium(tmp_path) as page:
+        session, _ = await visit(page, address(site.url, site.gateway, "/robots/only"))
+        await page.open("about:blank")
+        rows = await asyncio.to_thread(events_of, stack, "web_vital", session, 5)
+    assert [sorted(row["bot_reasons"]) for row in rows] == [["headless", "webdriver"]] * 5
+    assert stack.query(f"SELECT * FROM web_vitals WHERE session_id = '{session}'") == []
+    async with chromium(tmp_path / "person", *ORDINARY) as page:  # whose panes come later than the robot's would
+        await visit(page, address(site.url, site.gateway, "/robots/and-people"))
+        await page.open("about:blank")
+    sql = "SELECT DISTINCT labels['page'] AS page FROM panes WHERE startsWith(labels['page'], '/robots/')"
+    found = await asyncio.to_thread(wait_until, lambda: stack.query(sql), 30, "panes of a person")
+    assert [row["page"] for row in found] == ["/robots/and-people"]
+
+
 async def test_only_known_origins_may_read_answers(site: Site, tmp_path: Path) -> None:
     """JSON with a key in a header needs a preflight: Chromium lets the listed site through and keeps the other one out."""
     body = """JSON.stringify({ event_type: 'feedback', schema_version: 1, occurred_at: new Date().toISOString(),
