@@ -56,9 +56,11 @@ class Trial:
         stored = first_copies.get(identity(ready.event))
         if stored is not None:
             return None if stored == counted.content_hash else _conflict(ready)
-        self._watermark_ms = max(self._watermark_ms, min(counted.occurred_ms, received_ms))
-        is_late = pane_start(counted.occurred_ms) < oldest_open(self._watermark_ms)
-        return Effect(state.partition, counted, state.panes.changed(), folded.exposures, frozenset(folded.user_days), is_late)
+        panes = state.panes.changed()
+        if panes:  # an event that breaks its schema, and is stored all the same, moves nothing
+            self._watermark_ms = max(self._watermark_ms, min(counted.occurred_ms, received_ms))
+        is_late = bool(panes) and pane_start(counted.occurred_ms) < oldest_open(self._watermark_ms)
+        return Effect(state.partition, counted, panes, folded.exposures, frozenset(folded.user_days), is_late)
 
 
 def _conflict(ready: Ready) -> BadEvent:
