@@ -21,6 +21,7 @@ from pipeline.cli import (  # modules of commands import nothing heavy at their 
     reconcile,
     roles,
     stack,
+    tail,
     validate,
 )
 from pipeline.runtime.errors import ConfigurationError, Stop, TelemetryError
@@ -38,7 +39,7 @@ def build() -> App:
     )
     groups: dict[str, Sequence[Callable[..., int]]] = {
         "The stack": (stack.up, stack.status, stack.down, stack.doctor, stack.topics, stack.migrate, demo.demo),
-        "Events": (data.publish, validate.validate, reconcile.reconcile),
+        "Events": (data.publish, validate.validate, tail.tail, reconcile.reconcile),
         "One role": (roles.gateway, roles.worker, roles.alerter, roles.notifier),
     }
     for title, commands in groups.items():

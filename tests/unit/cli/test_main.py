@@ -13,7 +13,8 @@ from pipeline.cli import stack
 from pipeline.cli.main import build, explain, run
 from pipeline.runtime.errors import ConfigurationError, RetryAfter, Stop
 
-COMMANDS = ["up", "status", "down", "doctor", "topics", "migrate", "demo", "reconcile", "gateway", "worker", "alerter", "notifier"]
+COMMANDS = ["up", "status", "down", "doctor", "topics", "migrate", "demo", "publish", "validate", "tail", "reconcile"]
+COMMANDS += ["gateway", "worker", "alerter", "notifier"]
 
 
 def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
