@@ -76,8 +76,8 @@ class Stack:
         """Start one; it need not be ready when this returns."""
         return self.start("worker", **env)
 
-    def start(self, role: str, **env: str) -> Role:
-        """Start a role of the command line."""
+    def start(self, role: str, first: str = "", **env: str) -> Role:
+        """Start a role of the command line, in a process that runs the Python of `first` before."""
         port = free_port()
         log = self.folder / f"{role}-{len(self.roles)}-{port}.log"
         settings = {
@@ -88,7 +88,7 @@ class Stack:
             "TELEMETRY_HEALTH__PORT": str(port),
         }
         with log.open("wb") as output:
-            command = [sys.executable, "-m", "pipeline.cli.main", role]
+            command = [sys.executable, "-c", f"{first}\nfrom pipeline.cli.main import main\nmain()", role]
             process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **settings, **env})
         started = Role(process, f"http://{HOST}:{port}", log)
         self.roles.append(started)
