@@ -9,20 +9,26 @@ from typing import Final
 
 import orjson
 
+from pipeline.runtime.clock import Clock
 from pipeline.sdk.event_queue import EventQueue
 from pipeline.sdk.limits import Limits
 from pipeline.sdk.quiet_log import QuietLog
-from pipeline.sdk.transport import Complaint, Refused, Taken, Transport, TryAgain
+from pipeline.sdk.transport import Complaint, Outcome, Refused, Taken, Transport, TryAgain
 
 _TOO_LARGE: Final = 413
+#: Said when the gateway itself fails on a request. Others would be taken: so long a batch is tried whole, and so long a single event.
+_GATEWAY_FAILED: Final = 500
+_WHOLE_FOR_S: Final = 10.0
+_SINGLE_FOR_S: Final = 120.0
 _MAX_DOUBLINGS: Final = 16
 
 
 class Sender:
     """Sends one batch after the other, in order; a batch is tried until the gateway has taken or refused it, or time is up."""
 
-    def __init__(self, queue: EventQueue, transport: Transport, limits: Limits, chance: random.Random, log: QuietLog) -> None:
-        self._queue, self._transport, self._limits, self._chance, self._log = queue, transport, limits, chance, log
+    def __init__(self, queue: EventQueue, transport: Transport, limits: Limits, clock: Clock, chance: random.Random, log: QuietLog) -> None:
+        self._queue, self._transport, self._limits = queue, transport, limits
+        self._clock, self._chance, self._log = clock, chance, log
 
     def run(self) -> None:
         """Until the queue is closed and empty, or its time is up."""
@@ -36,21 +42,31 @@ class Sender:
 
     def _deliver(self, batch: Sequence[bytes]) -> bool:
         """False when there is no more time; then nothing is said about the batch."""
-        attempt = 0
-        while isinstance(outcome := self._transport.post(batch, self._timeout_s()), TryAgain):
-            self._say_why(outcome)
-            if not self._queue.pause(self._pause_s(attempt, outcome), may_be_cut_short=outcome.after_s is None):
-                return False
-            attempt += 1
+        outcome = self._insist(batch)
+        if isinstance(outcome, TryAgain):
+            return False
         if isinstance(outcome, Taken):
             self._tell("rejected", batch, outcome.rejected)
             self._tell("warned about", batch, outcome.warnings)
             self._queue.settle(batch, rejected=len(outcome.rejected), warned=len(outcome.warnings))
-        elif outcome.status == _TOO_LARGE and len(batch) > 1:
+        elif outcome.status in (_TOO_LARGE, _GATEWAY_FAILED) and len(batch) > 1:
             return self._deliver(batch[: len(batch) // 2]) and self._deliver(batch[len(batch) // 2 :])
         else:
             self._refused(batch, outcome)
         return True
+
+    def _insist(self, batch: Sequence[bytes]) -> Outcome:
+        """Try until the gateway has taken or refused the batch, or fails on it for too long; TryAgain when there is no more time."""
+        attempt, began_s = 0, self._clock.monotonic()
+        while isinstance(outcome := self._transport.post(batch, self._timeout_s()), TryAgain):
+            self._say_why(outcome)
+            tried_s = self._clock.monotonic() - began_s
+            if outcome.status == _GATEWAY_FAILED and tried_s > (_SINGLE_FOR_S if len(batch) == 1 else _WHOLE_FOR_S):
+                return Refused(_GATEWAY_FAILED, outcome.reason)
+            if not self._queue.pause(self._pause_s(attempt, outcome), may_be_cut_short=outcome.after_s is None):
+                return outcome
+            attempt += 1
+        return outcome
 
     def _timeout_s(self) -> float:
         left_s = self._queue.time_left_s()

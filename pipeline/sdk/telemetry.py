@@ -52,7 +52,7 @@ class Telemetry(EventMethods):
     After a fork the child begins empty and with a thread of its own, and the parent sends what was queued.
 
     Args:
-        url: of the gateway, without path.
+        url: of the gateway; what is behind a proxy may have a path.
         service, environment, version: say in every event who sent it.
         write_key: one of the gateway's, if it asks for one.
         strict: for tests: a call that the gateway would complain about raises `Reject` with the reason. Without it nothing raises; the
@@ -91,7 +91,7 @@ class Telemetry(EventMethods):
         self._thread: Thread | None = None
         self._log = QuietLog(self._clock)
         self._queue = EventQueue(self._limits, self._clock)
-        self._sender = Sender(self._queue, self._transport, self._limits, random.Random(), self._log)
+        self._sender = Sender(self._queue, self._transport, self._limits, self._clock, random.Random(), self._log)
 
     def _begin_after_fork(self) -> None:
         """The parent's queue, connection and thread are the parent's; its locks may have been held by threads that are not here."""

@@ -44,9 +44,10 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class TryAgain:
-    """The same request may succeed later, `after_s` being what the server asked for."""
+    """The same request may succeed later, `after_s` being what the server asked for; `status` is 0 when there was no answer."""
 
     reason: str
+    status: int = 0
     after_s: float | None = None
 
 
@@ -79,7 +80,8 @@ class Transport:
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
         try:
-            is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+            is_http = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+            is_usable = is_http and self.url.isascii() and self.url.isprintable() and " " not in self.url
         except ValueError:
             is_usable = False
         if not is_usable:
@@ -151,7 +153,7 @@ class Transport:
             return Taken(_complaints(answer, "rejected"), _complaints(answer, "warnings"))
         message = f"{status} {answer.get('message') or response.reason}"
         if status >= 500 or status in _AGAIN:
-            return TryAgain(message, _retry_after_s(response.headers.get("Retry-After")))
+            return TryAgain(message, status, _retry_after_s(response.headers.get("Retry-After")))
         if location := response.headers.get("Location"):
             message = f"{message}, at {location}"
         return Refused(status, message)

@@ -33,6 +33,7 @@ from tests.contract.gateway.topic import events_topic
 from tests.stack_fixtures import embedded_broker
 from tests.waiting import wait_until
 
+SERVICE = "menu-api"
 BEFORE_S = 5.0
 ARRIVES_WITHIN_S = 60.0
 
@@ -133,9 +134,10 @@ def figures(calls: list[Call]) -> dict[str, float]:
 
 
 async def on_kafka(kafka: str) -> list[str]:
-    """The ids of all events, as often as they are there."""
+    """The ids of the service's events, as often as they are there."""
     async with events_topic(kafka, from_beginning=True) as topic:
-        return [json.loads(record.value)["event_id"] for record in await topic.read()]
+        events = [json.loads(record.value) for record in await topic.read()]
+    return [event["event_id"] for event in events if event["source"]["service"] == SERVICE]
 
 
 def run(folder: Path, seconds: float, per_s: int) -> dict[str, Any]:
@@ -143,7 +145,7 @@ def run(folder: Path, seconds: float, per_s: int) -> dict[str, Any]:
         asyncio.run(ensure_topics(kafka))
         gc.collect()
         gc.freeze()  # a collection of what the tests have loaded is no part of a call
-        with running_gateway(kafka, folder) as gateway, Telemetry(gateway.url, service="menu-api", environment="outage") as telemetry:
+        with running_gateway(kafka, folder) as gateway, Telemetry(gateway.url, service=SERVICE, environment="outage") as telemetry:
             freeze = lambda: gateway.send_signal(signal.SIGSTOP)  # noqa: E731
             thaw = lambda: gateway.send_signal(signal.SIGCONT)  # noqa: E731
             killed = outage(telemetry, gateway.kill, gateway.start, seconds, per_s, 0)

@@ -111,7 +111,10 @@ def test_what_cannot_be_right_is_said_at_the_start(arguments: dict[str, Any]) ->
         telemetry_of(**arguments)
 
 
-@pytest.mark.parametrize("url", ["gateway:8100", "ftp://gateway", "http://", "http://gateway:port", "http://gateway:99999"])
+@pytest.mark.parametrize(
+    "url",
+    ["gateway:8100", "ftp://gateway", "http://", "http://gateway:port", "http://gateway:99999", "http://gateway/a b", "http://gateway\n"],
+)
 def test_an_address_is_looked_at_the_start(url: str) -> None:
     """Only the address of an HTTP server is taken."""
     with pytest.raises(ConfigurationError, match="address"):
