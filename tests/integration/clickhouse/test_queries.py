@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,12 +21,14 @@ from pipeline.clickhouse.tables import (
     ESCALATIONS_RAW,
     FIRST_EXPOSURES_RAW,
     PARTITION_PROGRESS,
+    USER_DAYS_RAW,
 )
 from tests.integration.clickhouse.rows import HOUR_MS, event_row, instant, pane_row, write, write_events, write_panes
 
 QUERIES = read_folder(sql_folder("queries"))
 #: The last hour that has ended.
 HOUR = int(time.time() * 1000) // HOUR_MS * HOUR_MS - HOUR_MS
+MONDAY = instant(HOUR).date() - timedelta(days=instant(HOUR).weekday())
 
 
 def short(middle: int) -> float:
@@ -55,17 +58,34 @@ async def fill_events(client: Client) -> None:
     ]
     late = event_row(UUID(int=90), offset=90, occurred_ms=HOUR - 901_000, received_ms=HOUR)
     clamped = event_row(UUID(int=91), offset=91, occurred_ms=HOUR, received_ms=HOUR, sent_ms=HOUR + HOUR_MS)
-    await write_events(client, [*vital, late, clamped])
+    shown = [
+        event_row(
+            UUID(int=offset),
+            offset=offset,
+            event_type="feature_exposure",
+            occurred_ms=HOUR + offset,
+            user_id="u-5",
+            properties={"flag": "planner", "variant": variant},
+        )
+        for offset, variant in ((95, "B"), (96, "A"))
+    ]
+    await write_events(client, [*vital, late, clamped, *shown])
 
 
 async def fill_facts(client: Client) -> None:
     at = HOUR / 1000
-    people = [("u-1", "A"), ("u-2", "A"), ("u-3", "A"), ("u-4", "B")]
+    people = [("u-1", "A"), ("u-2", "A"), ("u-3", "A"), ("u-4", "B"), ("u-5", "B")]
     await write(
         client, FIRST_EXPOSURES_RAW, [[who, "planner", at + i, str(UUID(int=i)), variant] for i, (who, variant) in enumerate(people)]
     )
     refused = [["events.v1", 0, i, at + i, "missing_field", "x: missing", "", "web_vital", "web", ""] for i in (0, 1, 1)]
     await write(client, DEAD_LETTERS_RAW, refused)
+
+
+async def fill_user_days(client: Client) -> None:
+    first, second, eighth = "2026-03-02", "2026-03-03", "2026-03-09"
+    came = [*((f"u-{i}", first) for i in range(5)), ("u-0", second), ("u-1", second), ("u-2", eighth), ("u-9", HOUR // 1000)]
+    await write(client, USER_DAYS_RAW, came)
 
 
 async def fill_incidents(client: Client) -> None:
@@ -110,21 +130,24 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
     "05_who_saw_which_variant": [
         ("planner", "A", 3, 75.0, instant(HOUR), instant(HOUR + 2000)),
         ("planner", "B", 1, 25.0, instant(HOUR + 3000), instant(HOUR + 3000)),
+        ("planner", "multiple", 1, None, instant(HOUR + 4000), instant(HOUR + 4000)),
     ],
     "06_why_are_records_refused": [("web", "web_vital", "missing_field", 2, instant(HOUR), instant(HOUR + 1000), "x: missing")],
     "07_how_fast_were_people_told": [
         ("b", "critical", instant(HOUR + 5), None, None, "", None),
         ("a", "critical", instant(HOUR), 402, 9000, "ada", 60),
     ],
-    "08_how_late_do_events_arrive": [("menu-api", 8, 1.0, pytest.approx(847, abs=60), 1, 1)],
+    "08_how_late_do_events_arrive": [("menu-api", 10, 1.0, pytest.approx(847, abs=60), 1, 1)],
     "09_is_anything_lost": [(instant(HOUR), 8, 2, 25.0, 1, 0, 0)],
+    # Five people came on a Monday: two were there on the second day, one on the eighth. What comes after today is not known.
+    "10_do_people_come_back": [(date(2026, 3, 2), 5, 40.0, 20.0, 0.0), (MONDAY, 1, None, None, None)],
 }
 
 
 @pytest.mark.parametrize("name", QUERIES)
 async def test_questions_are_answered(client: Client, name: str) -> None:
     """Each file gives the rows that the small day has, as the reader asks it."""
-    for fill in (fill_panes, fill_events, fill_facts, fill_incidents, fill_acceptance):
+    for fill in (fill_panes, fill_events, fill_facts, fill_user_days, fill_incidents, fill_acceptance):
         await fill(client)
     rows = await client.query(QUERIES[name])
     assert [tuple(row.values()) for row in rows] == ANSWERS[name]
