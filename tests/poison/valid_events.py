@@ -27,7 +27,7 @@ _MEANINGS: Final = """
     recipe_count restrictions generation_time_ms outcome provider menu_id error_type position latency_ms queue job_id attempt wait_ms
     duration_ms recipe_id time_spent_ms accuracy_score rating score method step name value page metric_id delta navigation_type device
     kind replay_id flag variant route status_code api amount_cents reason host cpu_ratio memory_ratio disk_ratio metric check status
-    detail from_state to_state phase release previous_release source minute count
+    detail from_state to_state phase release previous_release source minute count positions
     recipeCount generationTime menuId recipeId timeSpent time_spent feature_flag metric_name success duration generation_time
     user_id userId session_id sessionId
 """
@@ -127,7 +127,8 @@ def _of_operations(name: Strings) -> dict[str, Documents]:
         "deployment": st.fixed_dictionaries({"phase": phases, "release": name}, optional={"previous_release": st.none() | name}),
         "security_signal": signals,
         "accepted_count": st.fixed_dictionaries(
-            {"source": name, "minute": minutes.map(lambda minute: _iso(minute * 60_000)), "count": st.integers(0, 1_000_000_000)}
+            {"source": name, "minute": minutes.map(lambda minute: _iso(minute * 60_000)), "count": st.integers(0, 1_000_000_000)},
+            optional={"positions": st.none() | st.lists(st.integers(0, 2**40), max_size=12)},
         ),
     }
 
