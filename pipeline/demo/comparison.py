@@ -79,10 +79,11 @@ def series_numbers(seen: Mapping[Series, Totals], by_sql: Mapping[Series, SqlTot
         numbers.append(Number(f"{name} events", *counts, sent=sent.get(series)))
         if (panes is not None and panes.buckets) or (rows is not None and rows.valued):
             means = (None if panes is None else panes.mean, None if rows is None else rows.mean)
-            numbers.append(Number(f"{name} mean", *means, "ms", tolerance=FLOAT_TOLERANCE))
+            unit: Unit = "ms" if METRICS[series.metric].unit == "ms" else ""
+            numbers.append(Number(f"{name} mean", *means, unit, tolerance=FLOAT_TOLERANCE))
             for percent in PERCENTILES:
                 quantiles = (None if panes is None else panes.percentile(percent), None if rows is None else rows.percentiles.get(percent))
-                numbers.append(Number(f"{name} p{percent}", *quantiles, "ms", tolerance=QUANTILE_TOLERANCE))
+                numbers.append(Number(f"{name} p{percent}", *quantiles, unit, tolerance=QUANTILE_TOLERANCE))
     return numbers
 
 
