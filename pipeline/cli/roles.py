@@ -30,6 +30,18 @@ def worker() -> int:
     return 0
 
 
+def host() -> int:
+    """Say every ten seconds how busy and how full this machine is: processors, memory, the data directory's disk. One on each machine.
+
+    Example: `TELEMETRY_KAFKA__BOOTSTRAP_SERVERS=kafka:9092 telemetry host`
+    """
+    from pipeline.host.app import main
+    from pipeline.runtime.settings import load_settings
+
+    main(load_settings())
+    return 0
+
+
 def alerter() -> int:
     """Judge the rules whenever new numbers come, and say so on Kafka; one is active, others stand by.
 

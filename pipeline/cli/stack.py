@@ -14,18 +14,20 @@ from pipeline.cli.options import DataDir, Format, state_dir
 Workers = Annotated[int, Parameter(help="Worker processes, 1 to 12; each owns whole partitions of events.v1.")]
 PortChoice = Annotated[
     Literal["fixed", "auto"],
-    Parameter(help="fixed: Kafka 9092, ClickHouse 8123, gateway 8100, workers from 8110, alerter 8120, notifier 8130. auto: free ones."),
+    Parameter(
+        help="fixed: Kafka 9092, ClickHouse 8123, gateway 8100, workers from 8110, alerter 8120, notifier 8130, host 8140. auto: free ones."
+    ),
 ]
 Detach = Annotated[
     bool, Parameter(help="Return when the stack is ready; it goes on in the background until `telemetry down`.", negative="")
 ]
-HostEvents = Annotated[bool, Parameter(help="Events about this machine. There is no host reporter yet, so neither form has an effect.")]
+HostEvents = Annotated[bool, Parameter(help="Say every ten seconds how busy and how full this machine is, as resource_usage events.")]
 
 
 def up(
     *, ports: PortChoice = "fixed", detach: Detach = False, workers: Workers = 1, host_events: HostEvents = True, data_dir: DataDir = None
 ) -> int:
-    """Run the whole stack on loopback: Kafka, ClickHouse, gateway, workers, alerter, notifier. Ctrl-C stops it.
+    """Run the whole stack on loopback: Kafka, ClickHouse, gateway, workers, alerter, notifier, host reporter. Ctrl-C stops it.
 
     Docker is not needed: the broker is Apache Kafka on a JVM, the warehouse the ClickHouse engine, both from packages.
     State is kept in the data directory from run to run, the processes' output in its folder `logs`.
@@ -35,7 +37,7 @@ def up(
     """
     from pipeline.embedded.up import UpOptions, run, run_detached
 
-    options = UpOptions(state_dir(data_dir), workers, ports == "auto")
+    options = UpOptions(state_dir(data_dir), workers, ports == "auto", host_events)
     began = time.monotonic()
 
     def report(line: str) -> None:

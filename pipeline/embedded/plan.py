@@ -14,7 +14,7 @@ _PYTHON = (sys.executable, "-P", "-m")  # -P: nothing is imported from the data 
 _ROLE = (*_PYTHON, "pipeline.cli.main")
 
 # Whoever does not need a secret does not get it: settings that begin so are kept from all other roles.
-_FOR_ONE_ROLE = {"TELEMETRY_RECEIVERS__": "notifier", "TELEMETRY_GATEWAY__": "gateway"}
+_FOR_ONE_ROLE = {"TELEMETRY_RECEIVERS__": "notifier", "TELEMETRY_GATEWAY__": "gateway", "TELEMETRY_HOST__": "host"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ def plan(data_dir: Path, ports: Ports, writer: Writer, environ: Mapping[str, str
             *(role(f"worker-{number}", port, **writing) for number, port in enumerate(ports.workers)),
             role("alerter", ports.alerter),
             role("notifier", ports.notifier),
+            *([] if ports.host is None else [role("host", ports.host, TELEMETRY_HOST__DIRECTORY=str(data_dir))]),
         ),
     )
 

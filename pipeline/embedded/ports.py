@@ -16,6 +16,7 @@ HOST = "127.0.0.1"
 FIRST_WORKER = 8110
 ALERTER = 8120
 NOTIFIER = 8130
+HOST_REPORTER = 8140
 MAX_FIXED_WORKERS = ALERTER - FIRST_WORKER
 
 # Below the ports that Linux gives to outgoing connections (32768 and up): what is free now is not lent out before it is used.
@@ -25,7 +26,7 @@ _TRIES = 100
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """One port for each process; `workers` in the order of the workers' numbers."""
+    """One port for each process; `workers` in the order of the workers' numbers, `host` None without a host reporter."""
 
     kafka: int
     clickhouse: int
@@ -33,26 +34,30 @@ class Ports:
     alerter: int
     notifier: int
     workers: tuple[int, ...]
+    host: int | None = None
 
     def by_role(self) -> Iterator[tuple[str, int]]:
         """(role, port) of every role."""
         yield from (("embedded-kafka", self.kafka), ("embedded-clickhouse", self.clickhouse), ("gateway", self.gateway))
         yield from ((f"worker-{number}", port) for number, port in enumerate(self.workers))
         yield from (("alerter", self.alerter), ("notifier", self.notifier))
+        if self.host is not None:
+            yield "host", self.host
 
 
-def fixed_ports(*, kafka: int, clickhouse: int, gateway: int, workers: int) -> Ports:
+def fixed_ports(*, kafka: int, clickhouse: int, gateway: int, workers: int, host_events: bool = True) -> Ports:
     """The ports people can rely on. Raises ConfigurationError when there are not that many for workers."""
     if workers > MAX_FIXED_WORKERS:
         raise ConfigurationError(f"there are fixed ports for {MAX_FIXED_WORKERS} workers; for {workers} add --ports auto")
-    return Ports(kafka, clickhouse, gateway, ALERTER, NOTIFIER, tuple(range(FIRST_WORKER, FIRST_WORKER + workers)))
+    host = HOST_REPORTER if host_events else None
+    return Ports(kafka, clickhouse, gateway, ALERTER, NOTIFIER, tuple(range(FIRST_WORKER, FIRST_WORKER + workers)), host)
 
 
-def free_ports(workers: int) -> Ports:
+def free_ports(workers: int, *, host_events: bool = True) -> Ports:
     """Ports that were all free a moment ago."""
     with ExitStack() as held:
-        kafka, clickhouse, gateway, alerter, notifier, *rest = (_hold(held) for _ in range(5 + workers))
-        return Ports(kafka, clickhouse, gateway, alerter, notifier, tuple(rest))
+        kafka, clickhouse, gateway, alerter, notifier, host, *rest = (_hold(held) for _ in range(6 + workers))
+        return Ports(kafka, clickhouse, gateway, alerter, notifier, tuple(rest), host if host_events else None)
 
 
 def free_port() -> int:

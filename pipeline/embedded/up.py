@@ -37,11 +37,12 @@ _LOOPBACK = (HOST, "localhost")
 
 @dataclass(frozen=True, slots=True)
 class UpOptions:
-    """`auto_ports` takes free ports instead of the fixed ones."""
+    """`auto_ports` takes free ports instead of the fixed ones; `host_events` runs the host reporter."""
 
     data_dir: Path
     workers: int = 1
     auto_ports: bool = False
+    host_events: bool = True
 
 
 def run(options: UpOptions, report: Report, ready: Callable[[], None]) -> None:
@@ -117,12 +118,13 @@ def choose_ports(options: UpOptions, settings: Settings) -> Ports:
     if not 1 <= options.workers <= MAX_WORKERS:
         raise ConfigurationError(f"--workers is {options.workers}, and events.v1 has partitions for 1 to {MAX_WORKERS}")
     if options.auto_ports:
-        return free_ports(options.workers)
+        return free_ports(options.workers, host_events=options.host_events)
     return fixed_ports(
         kafka=_loopback_port("TELEMETRY_KAFKA__BOOTSTRAP_SERVERS", f"kafka://{settings.kafka.bootstrap_servers}"),
         clickhouse=_loopback_port("TELEMETRY_CLICKHOUSE__URL", settings.clickhouse.url),
         gateway=settings.gateway.port,
         workers=options.workers,
+        host_events=options.host_events,
     )
 
 

@@ -54,6 +54,13 @@ class Health(BaseModel):
     port: int = 0
 
 
+class Host(BaseModel):
+    """What the host reporter says: under which name, the machine's own when it is empty, and of the disk that `directory` is on."""
+
+    name: str = ""
+    directory: Path = DEFAULT_DATA_DIR
+
+
 class Worker(BaseModel):
     """Bounds of one worker: records and bytes read and not yet durable, and how a group of chunks is flushed."""
 
@@ -80,6 +87,7 @@ class Settings(BaseSettings):
     clickhouse: ClickHouse = ClickHouse()
     gateway: Gateway = Gateway()
     health: Health = Health()
+    host: Host = Host()
     worker: Worker = Worker()
     receivers: dict[str, Receiver] = {}
     sentry_dsn: SecretStr | None = Field(default=None, validation_alias="SENTRY_DSN")
