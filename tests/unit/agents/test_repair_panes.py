@@ -117,3 +117,11 @@ def test_an_event_that_cannot_be_folded_makes_its_hour_unknown_and_ends_nothing(
     panes = Panes()
     assert refold(panes, events, HOUR + 9 * HOUR_MS) == {HOUR, HOUR + HOUR_MS, HOUR + 2 * HOUR_MS, HOUR + 3 * HOUR_MS}
     assert {(pane.metric, pane.start_ms) for pane in panes.all(1)} >= {("recipe_interaction", HOUR + 4 * HOUR_MS)}
+
+
+def test_a_repair_rates_a_web_vital_as_the_fold_does() -> None:
+    """Whatever rating a stored event claims, the pane that a repair writes is that of its value: folded panes are left as they are."""
+    claims_good = StoredEvent(1, "web_vital", HOUR, HOUR + 50, "web", b'{"name":"LCP","value":4000.5,"rating":"good","page":"/"}')
+    rights = [difference.right for difference in found([claims_good], [])]
+    assert {(s.metric, s.labels) for s in rights} == {("web_vital", ("LCP", "/", "poor")), ("events", ("web_vital", "web"))}
+    assert found([claims_good], rights) == []
