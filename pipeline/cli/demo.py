@@ -88,7 +88,7 @@ def _on_a_stack_of_its_own(place: Path, speed: float, screen: Screen, clock: Clo
         os.environ.update(stand_ins.environment)  # the notifier has them from here
         introduce(screen, place)
         written = pool.submit(write_items, file, FROM, TO)
-        run_detached(UpOptions(place, WORKERS, auto_ports=True), screen.event)
+        run_detached(UpOptions(place, WORKERS, auto_ports=True, host_events=False), screen.event)  # all that is counted is sent here
         ended_by_itself = False
         try:
             rows = Rows(file, written.result(), speed)

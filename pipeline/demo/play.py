@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +26,7 @@ from pipeline.demo.menu_service import SERVICE, MenuService, ModelServer, Templa
 from pipeline.demo.observations import Observations, not_observed
 from pipeline.demo.rates import Rates
 from pipeline.demo.receivers import StandIns
-from pipeline.demo.reckoning import compare, conclude, refuse_more, settle
+from pipeline.demo.reckoning import compare, compare_at_rest, conclude, settle
 from pipeline.demo.retail import SERVICE as RETAIL_SERVICE
 from pipeline.demo.screen import Screen
 from pipeline.demo.stage import Stack, WatchedRule, note_begin, read_begin
@@ -103,11 +104,11 @@ class Play:
             views = await self._end_of(replaying, replay_ends_s - self._clock.monotonic())
             showing.cancel()
             self._screen.heading("The traffic has stopped; numbers can be compared once every event is counted")
-            ends = await settle(self._stack, self._observations, self._warehouse)
+            await settle(self._stack, self._observations, self._warehouse)
             self._incident.note("every event is on panes.v1 and in ClickHouse")
-            sent = _sent(menus, views, before)
-            numbers = await compare(self._observations.board, self._warehouse, self._from_ms, self._incident.alerts, sent)
-            await refuse_more(self._stack, ends)
+            sent, board = _sent(menus, views, before), self._observations.board
+            comparison = partial(compare, board, self._warehouse, self._from_ms, self._incident.alerts, sent)
+            numbers = await compare_at_rest(self._stack, self._observations, self._warehouse, comparison)
             following.cancel()
         return numbers
 
@@ -145,10 +146,12 @@ async def compare_again(stack: Stack, rule: WatchedRule, screen: Screen, clock: 
         async with asyncio.TaskGroup() as group:
             following = group.create_task(observations.follow(stack.kafka))
             await observations.until("the ends of the topics", lambda: observations.has_caught_up or None, _CAUGHT_UP_WITHIN_S)
-            ends = await settle(stack, observations, warehouse)
-            alerts = [alert for _, alert in observations.alerts if alert.rule == rule.name]
-            numbers = await compare(observations.board, warehouse, _period_from(observations), alerts, {})
-            await refuse_more(stack, ends)
+
+            def comparison() -> Awaitable[list[Number]]:
+                alerts = [alert for _, alert in observations.alerts if alert.rule == rule.name]
+                return compare(observations.board, warehouse, _period_from(observations), alerts, {})
+
+            numbers = await compare_at_rest(stack, observations, warehouse, comparison)
             following.cancel()
     except BaseExceptionGroup as failures:
         raise _first(failures) from None
