@@ -67,7 +67,7 @@ class Flusher(Service):
         times_let_go = self._writer.times_let_go
         group, messages = self._take()
         if not self._writer.away:
-            await self._outlet.send([_moved(record) for record in group.moved])
+            await self._outlet.send([forwarded(record) for record in group.moved])
         await self._outlet.send(messages)
         metrics.PANES.inc(len(group.panes))
         if group.chunks:
@@ -104,7 +104,7 @@ def interval_s(folded: int, settings: Worker) -> float:
     return settings.flush_interval_ms / 1000 * (FULL_INTERVALS if is_full else 1)
 
 
-def _moved(record: ConsumerRecord) -> Message:
+def forwarded(record: ConsumerRecord) -> Message:
     """The record for the partition its key belongs to; headers say where it was, so that it is moved only once, and when it came."""
     one = decode_one(record.value or b"")
     assert not isinstance(one, BadEvent), "only valid events are moved"
