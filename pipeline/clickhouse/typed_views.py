@@ -36,7 +36,11 @@ _INSTANT: Final = "DateTime64(3, 'UTC')"
 _BEFORE: Final = (
     Column("event_id", "UUID", "Given by the sender or by the gateway; each id is here once, its first copy"),
     Column("event_type", "LowCardinality(String)", "Canonical name, such as menu_generated"),
-    Column("occurred_at", _INSTANT, "When it happened; received_at where the sender was more than 10 min ahead of it (time_clamped)"),
+    Column(
+        "occurred_at",
+        _INSTANT,
+        "When it happened, by a clock put right (clock_skew_ms); received_at where that is more than 10 min earlier (time_clamped)",
+    ),
     Column("received_at", _INSTANT, "When the broker appended it to events.v1"),
     Column("service", "LowCardinality(String)", "source.service"),
     Column("version", "LowCardinality(String)", "source.version, empty when absent"),
@@ -50,7 +54,7 @@ _PROPERTIES: Final = Column("properties", "String", "JSON object with sorted key
 _AFTER: Final = (
     Column("kafka_partition", "UInt16", "Partition of events.v1"),
     Column("kafka_offset", "UInt64", "Offset in that partition"),
-    Column("time_clamped", "Bool", "occurred_at is not what the sender said"),
+    Column("time_clamped", "Bool", "occurred_at is not what the sender said: another clock, or received_at"),
     Column("source_name", "LowCardinality(String)", "The name the event was sent under, empty when that was its own"),
     Column("bot_reasons", "Array(LowCardinality(String))", "Why it is a bot's, and so in no business metric; empty for everybody else"),
     Column("clock_skew_ms", "Int64", "Added to occurred_at: how far the sender's clock was behind, negative when ahead; 0 when believed"),

@@ -2,7 +2,7 @@ CREATE OR REPLACE VIEW telemetry.queue_job
 (
     event_id UUID COMMENT 'Given by the sender or by the gateway; each id is here once, its first copy',
     event_type LowCardinality(String) COMMENT 'Canonical name, such as menu_generated',
-    occurred_at DateTime64(3, 'UTC') COMMENT 'When it happened; received_at where the sender was more than 10 min ahead of it (time_clamped)',
+    occurred_at DateTime64(3, 'UTC') COMMENT 'When it happened, by a clock put right (clock_skew_ms); received_at where that is more than 10 min earlier (time_clamped)',
     received_at DateTime64(3, 'UTC') COMMENT 'When the broker appended it to events.v1',
     service LowCardinality(String) COMMENT 'source.service',
     version LowCardinality(String) COMMENT 'source.version, empty when absent',
@@ -13,7 +13,7 @@ CREATE OR REPLACE VIEW telemetry.queue_job
     flags Map(String, String) COMMENT 'Feature flag to variant, as the sender had them',
     kafka_partition UInt16 COMMENT 'Partition of events.v1',
     kafka_offset UInt64 COMMENT 'Offset in that partition',
-    time_clamped Bool COMMENT 'occurred_at is not what the sender said',
+    time_clamped Bool COMMENT 'occurred_at is not what the sender said: another clock, or received_at',
     source_name LowCardinality(String) COMMENT 'The name the event was sent under, empty when that was its own',
     bot_reasons Array(LowCardinality(String)) COMMENT 'Why it is a bot\'s, and so in no business metric; empty for everybody else',
     clock_skew_ms Int64 COMMENT 'Added to occurred_at: how far the sender\'s clock was behind, negative when ahead; 0 when believed',
