@@ -31,6 +31,7 @@ class Page:
         self._socket = socket
         self._ids = itertools.count()
         self.session: str | None = None
+        self.tab = ""
         self.events: list[dict[str, Any]] = []
 
     async def call(self, method: str, **params: Any) -> dict[str, Any]:
@@ -73,6 +74,16 @@ class Page:
         for kind in ("mousePressed", "mouseReleased"):
             await self.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **place)
 
+    async def hide(self) -> None:
+        """Open another tab in front of this one."""
+        await self.call("Target.createTarget", url="about:blank")
+        await self.until("document.visibilityState === 'hidden'", "the page is hidden")
+
+    async def show(self) -> None:
+        """Bring this tab to the front."""
+        await self.call("Target.activateTarget", targetId=self.tab)
+        await self.until("document.visibilityState === 'visible'", "the page is visible")
+
 
 @asynccontextmanager
 async def chromium(folder: Path, *flags: str) -> AsyncIterator[Page]:
@@ -90,7 +101,8 @@ async def chromium(folder: Path, *flags: str) -> AsyncIterator[Page]:
         async with ClientSession() as http, http.ws_connect(f"ws://127.0.0.1:{port}{path}", max_msg_size=0) as socket:
             page = Page(socket)
             (tab,) = [target for target in (await page.call("Target.getTargets"))["targetInfos"] if target["type"] == "page"]
-            page.session = (await page.call("Target.attachToTarget", targetId=tab["targetId"], flatten=True))["sessionId"]
+            page.tab = tab["targetId"]
+            page.session = (await page.call("Target.attachToTarget", targetId=page.tab, flatten=True))["sessionId"]
             for domain in ("Page", "Runtime", "Log"):
                 await page.call(f"{domain}.enable")
             yield page
