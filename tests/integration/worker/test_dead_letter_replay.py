@@ -20,7 +20,9 @@ from pipeline.cli.main import run
 from pipeline.cli.publishing import Patience
 from pipeline.cli.replaying import Report, Request, replay, to_kafka
 from pipeline.clickhouse.client import Client
+from pipeline.clickhouse.insert import Row, encode, insert
 from pipeline.clickhouse.repair_marks import load_all_progress
+from pipeline.clickhouse.tables import PANES_RAW
 from pipeline.dead_letters.letters import Filter
 from pipeline.dead_letters.reading import Letters
 from pipeline.runtime.clock import SystemClock
@@ -286,6 +288,34 @@ def test_what_is_refused_after_three_replays_is_given_up(stack: Stack, dlq: Dlq)
     code, report = dlq("replay", "--source", service, "--fix", "set-version-1", "--force")
     assert (code, report["replayed"]) == (0, 1)
     wait_until(lambda: stack.one(f"SELECT count() FROM events WHERE service = '{service}'") == 1, 30, "it is stored")
+
+
+def test_hours_that_no_repair_touches_are_said_to_stay_as_they_are(stack: Stack, dlq: Dlq) -> None:
+    """Of an hour known for 81 days events may be gone: the letter's event is stored, and no metric moves there."""
+    service, now_ms = f"old-{uuid.uuid4().hex[:8]}", int(time.time() * 1000)
+    then_ms = now_ms - 100 * 24 * HOUR_MS
+    old = menu(service, then_ms, "u-1") | {"schema_version": 2}
+    asyncio.run(stack.send([menu(service, now_ms, "u-1"), old]))
+    wait_until(lambda: asyncio.run(letters_of(stack, service)), 30, "it is refused")
+    row = ["events", {"event_type": "x", "service": service}, then_ms // 10_000 * 10, partition_of("u-1"), 1, 0, {}, 0]
+    asyncio.run(insert_pane(stack, (*row, (now_ms - 81 * 24 * HOUR_MS) / 1000, 0)))
+    before = numbers(stack)
+    _, dry = dlq("replay", "--source", service, "--fix", "set-version-1", "--dry-run")
+    (left_alone,) = dry["moves"]["hours_too_old"]
+    assert (dry["ready"], dry["moves"]["metrics"], left_alone["partition"]) == (1, [], partition_of("u-1"))
+    assert dlq("replay", "--source", service, "--fix", "set-version-1")[0] == 0
+    wait_until_read(stack)
+    after = moved(before, numbers(stack))
+    assert (after["metrics"], sum(after["events"].values()), after["user_days"]) == ({}, 1, dry["moves"]["user_days"])
+
+
+async def insert_pane(stack: Stack, row: Row) -> None:
+    clickhouse = stack.clickhouse
+    client = Client(ClickHouse(url=clickhouse.url, user=clickhouse.user, password=SecretStr(clickhouse.password)))
+    try:
+        await insert(client, PANES_RAW, encode([row]), 1)
+    finally:
+        await client.close()
 
 
 async def letters_of(stack: Stack, service: str) -> list[tuple[str, int]]:
