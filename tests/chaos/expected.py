@@ -28,6 +28,7 @@ PaneKey = tuple[str, Labels, int]
 WindowKey = tuple[int, int, str, Labels]
 
 WINDOWS_S: Final = (60, 300)
+_ACTIVE: Final = {"menu_generated", "satisfaction_rating", "nps_response"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,17 @@ def _latency(histogram: Histogram) -> Latency:
     shown = (ranked[-(-count * percent // 100) - 1] for percent in (50, 95, 99))
     p50, p95, p99 = (0.0 if bucket == ZERO_BUCKET else exp2((bucket + 0.5) / 32) for bucket in shown)
     return Latency(count, histogram.sum_millionths / 1e6 / count, p50, p95, p99)
+
+
+def user_days(counted: Iterable[Counted]) -> dict[tuple[str, int], bool]:
+    """(user_id, begin of the part of the UTC day in s) → True: parts begin at 00:00, 22:00 and 23:00."""
+    days = {}
+    for one in counted:
+        event_type, user_id = one.event["event_type"], one.event.get("user_id")
+        if user_id and (event_type.startswith("recipe_") or event_type in _ACTIVE):
+            hour = one.at_ms // 3_600_000
+            days[user_id, (hour if hour % 24 >= 22 else hour - hour % 24) * 3_600] = True
+    return days
 
 
 def first_exposures(counted: Iterable[Counted]) -> dict[tuple[str, str], tuple[str, int]]:

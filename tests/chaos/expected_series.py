@@ -112,7 +112,7 @@ _PLAIN: Final = {
 _WITHOUT_METRIC: Final = frozenset(
     {
         *("menu_ready", "user_signed_up", "onboarding_abandoned", "ux_signal", "db_sample"),
-        *("circuit_state_changed", "deployment", "security_signal", "feedback"),
+        *("circuit_state_changed", "deployment", "security_signal", "feedback", "accepted_count"),
     }
 )
 

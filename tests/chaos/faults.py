@@ -19,6 +19,7 @@ EFFECTS: Final = (
     "dlq.v1",
     "dead_letters_raw",
     "first_exposures_raw",
+    "user_days_raw",
     "stale_hours",
     "panes_raw",
     "partition_progress",

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from tests.chaos.oracle_alerts import incidents_told
+from tests.chaos.oracle_claims import claims_true, with_claims
 from tests.chaos.oracle_laws import all_accounted_for, nothing_invented, nothing_lost, nothing_twice
 from tests.chaos.oracle_log import Reading, read_log
 from tests.chaos.oracle_numbers import numbers_right
@@ -37,6 +38,7 @@ async def judge(sent: Sent, where: Where, *, killed: Collection[int] = (), deadl
 
 def judge_world(sent: Sent, world: World, traces: Traces, killed: Collection[int] = ()) -> Report:
     """Judge what was read. Traces that are empty say nothing: L6 then only asks that all is committed."""
+    sent = with_claims(sent, world.log)
     reading = read_log(sent, world.log)
     differences = [
         *(f"L0 not at rest in time: {line}" for line in world.unquiet),
@@ -47,6 +49,7 @@ def judge_world(sent: Sent, world: World, traces: Traces, killed: Collection[int
         *numbers_right(sent, world, reading),
         *all_accounted_for(sent, world, reading),
         *commits_behind_progress(traces, world),
+        *claims_true(sent, world),
         *(incidents_told(sent.incident, world) if world.with_alerts else ()),
     ]
     return Report(tuple(differences), _counters(sent, world, reading) | trace_counters(traces, killed, len(world.stored)))

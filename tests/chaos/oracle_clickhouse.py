@@ -86,6 +86,15 @@ class ClickHouse:
         sql = f"SELECT subject, flag, variant, {_MS}(first_at) FROM first_exposures"
         return await self._read(sql, lambda row: ((row[0], row[1]), (row[2], row[3])))
 
+    async def user_days(self) -> list[tuple[tuple[str, int], bool]]:
+        sql = "SELECT user_id, toUnixTimestamp(since) FROM user_days_raw FINAL"
+        return await self._read(sql, lambda row: ((row[0], row[1]), True))
+
+    async def accepted_and_stored(self) -> list[tuple[str, int, int | None, int | None]]:
+        """(gateway, minute since 1970, accepted, missing)."""
+        sql = "SELECT source, intDiv(toUnixTimestamp(minute), 60), accepted, missing FROM accepted_and_stored"
+        return await self._read(sql, lambda row: (row[0], row[1], row[2], row[3]))
+
     async def alerts(self) -> list[dict[str, Any]]:
         names = ("incident_key", "rule", "state", "transition_id", "since")
         return await self._read(f"SELECT {', '.join(names)} FROM alerts ORDER BY at", lambda row: dict(zip(names, row, strict=True)))

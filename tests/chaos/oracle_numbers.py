@@ -43,6 +43,7 @@ def numbers_right(sent: Sent, world: World, reading: Reading) -> list[str]:
         *_compare_rows("latency", expected.latencies(windows), world.latency),
         *_compare_rows("latency_total", expected.latencies(totals), world.latency_total),
         *_compare_rows("first_exposures", expected.first_exposures(counted), world.first_exposures),
+        *_compare_rows("user_days", expected.user_days(counted), world.user_days),
     ]
 
 

@@ -101,6 +101,8 @@ async def _read(where: Where, clickhouse: ClickHouse, unquiet: list[str]) -> Wor
         latency=await clickhouse.latencies("latency"),
         latency_total=await clickhouse.latencies("latency_total"),
         first_exposures=await clickhouse.first_exposures(),
+        user_days=await clickhouse.user_days(),
+        accepted_and_stored=await clickhouse.accepted_and_stored(),
         alerts=await clickhouse.alerts(),
         slack=_recorded(where.slack),
         pagerduty=_recorded(where.pagerduty),

@@ -62,7 +62,9 @@ class World:
     """All of a stack that has come to rest. Rows of views are lists: a key that comes twice is a finding, not an accident.
 
     stored: distinct (partition, offset, event_id) of `events_raw`. pane_rows: key, source partition, content.
-    first_exposures: (subject, flag), (variant, first_at in ms). committed: None where the group has no offset.
+    first_exposures: (subject, flag), (variant, first_at in ms). user_days: (user_id, begin of a part of a day in s), True.
+    committed: None where the group has no offset.
+    accepted_and_stored: gateway, minute since 1970, accepted, missing.
     alerts_log, flushes: values of alerts.v1 and panes.v1. alerts: rows of the view, `at` left out. slack, pagerduty: requests as recorded.
     unquiet: what had not come to rest in time.
     """
@@ -82,6 +84,8 @@ class World:
     latency: Sequence[tuple[WindowKey, Latency]] = ()
     latency_total: Sequence[tuple[WindowKey, Latency]] = ()
     first_exposures: Sequence[tuple[tuple[str, str], tuple[str, int]]] = ()
+    user_days: Sequence[tuple[tuple[str, int], bool]] = ()
+    accepted_and_stored: Sequence[tuple[str, int, int | None, int | None]] = ()
     alerts: Sequence[dict[str, Any]] = ()
     slack: Sequence[dict[str, Any]] = ()
     pagerduty: Sequence[dict[str, Any]] = ()

@@ -108,6 +108,7 @@ async def attacked(options: Options, folder: Path, faults: list[Fault]) -> Outco
         finally:
             sent.dump(folder / "sent.ndjson")
         await all_ready(stack)
+        await asyncio.to_thread(stack.processes["gateway"].stop)  # it says what it accepted, and then nothing comes any more
         began = time.monotonic()
         where = _where(stack, with_alerts=options.with_alerts)
         world = await read_world(where, with_incident=sent.incident is not None, deadline_s=_QUIET_WITHIN_S)

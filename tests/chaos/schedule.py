@@ -20,7 +20,8 @@ BROKER_S: Final = (1.0, 4.0)
 BROKER_RECOVERY_S: Final = 14.0
 WARM_UP_S: Final = 2.0
 SHORTEST_S: Final = 60
-KILLS_AT: Final = 4
+#: In a minute, at the boundaries whose turn it is.
+KILLS_AT: Final = 3
 #: Where a worker is frozen with work in hand: what it does first when it wakes up comes from the past.
 ASLEEP_BEFORE: Final = ("panes.v1", "events_raw", "panes_raw", "partition_progress", "done", "commit")
 
