@@ -183,6 +183,7 @@ def world() -> World:
         ],
         latency_total=[*windows(menu_ms, "menu_generation"), *windows(request_ms, "api_request")],
         first_exposures=[(("s-7", "new-planner"), ("B", TEN + 1_000))],
+        user_days=[((user, TEN // 1_000 - 36_000), True) for user in ("21", "u-42")],
         alerts=both,
         slack=[{"body": {"text": "CRITICAL: Menu Generation Critical fires: error_rate 12 %", "blocks": [{"text": KEY}]}}],
         pagerduty=[{"body": {"event_action": "trigger", "dedup_key": KEY}}, {"body": {"event_action": "resolve", "dedup_key": KEY}}],

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.chaos.expected import Counted, Histogram, error_rates, first_exposures, latencies, panes, windows
+from tests.chaos.expected import Counted, Histogram, error_rates, first_exposures, latencies, panes, user_days, windows
 from tests.chaos.expected_series import bucket_of, counted_at_ms, instant_ms, labels, millionths, series_of
 from tests.unit.chaos.small_world import ANSWER, EXPOSURE_EVENT, FAILED, MENU_EVENT, REQUEST_EVENT, TEN, event
 
@@ -113,6 +113,22 @@ def test_the_first_exposure_is_the_earliest_and_of_two_the_smaller_id() -> None:
         exposure("5", "10:00:00.000Z", "E"),
     ]
     assert first_exposures(shown) == {("u", "f"): ("C", TEN + 1_000), ("s", "f"): ("D", TEN + 5_000)}
+
+
+def test_a_user_is_active_in_parts_of_days() -> None:
+    """By event time; a part begins at 00:00, 22:00 or 23:00 UTC; who is nobody, or only loads pages, is not active."""
+    view = {"recipe_id": "r"}
+    done = [
+        event("1", "recipe_view", "21:59:59.999Z", "web", view, user_id="u"),
+        event("2", "recipe_view", "00:00:00.000Z", "web", view, user_id="u"),
+        event("3", "menu_generated", "22:00:00.000Z", "web", view, user_id="u"),
+        event("4", "nps_response", "23:59:59.999Z", "web", view, user_id="v"),
+        event("5", "recipe_view", "10:00:00.000Z", "web", view, session_id="s"),
+        event("6", "api_request", "10:00:00.000Z", "web", ANSWER, user_id="w"),
+    ]
+    midnight = TEN // 1_000 - 36_000
+    active = {("u", midnight), ("u", midnight + 79_200), ("v", midnight + 82_800)}
+    assert user_days([Counted(one, None) for one in done]) == dict.fromkeys(active, True)
 
 
 def test_an_event_from_the_future_counts_when_it_was_received() -> None:

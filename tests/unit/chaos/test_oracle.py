@@ -149,6 +149,11 @@ PLANTED: dict[str, tuple[Plant, str]] = {
         _changed(first_exposures=[(("s-7", "new-planner"), ("B", TEN + 2_000))]),
         f"L4 first_exposures ('s-7', 'new-planner'): want ('B', {TEN + 1_000}), got ('B', {TEN + 2_000})",
     ),
+    "a user who was not there": (
+        lambda _, right: replace(right, user_days=[*right.user_days, (("u-42", TEN // 1_000), True)]),
+        f"L4 user_days ('u-42', {TEN // 1_000}): want nothing, got True",
+    ),
+    "a forgotten day": (_changed(user_days=[]), "L4 user_days ('21', 1795392000): want True, got nothing"),
     "a hole in the log": (
         _changed(log_ends={1: 3}, committed={1: 3}),
         "L5 partition 1: 1 offsets below 3 are not in the log, the first is 2",
