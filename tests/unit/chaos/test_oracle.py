@@ -236,6 +236,7 @@ def test_a_copy_without_an_answer_may_be_there_or_not() -> None:
         stored=[(*row.place, row.event_id) for row in EVENT_ROWS if row.event_id != VIEW],
         pane_rows=absent,
         flushes=[flush(partition, [one for one in absent if one[1] == partition], 4) for partition in (1, 3, 9)],
+        user_days=[one for one in world().user_days if one[0][0] != "21"],
     )
     assert judge_world(ledger, without, {}).differences == never
 
