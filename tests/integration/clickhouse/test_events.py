@@ -44,6 +44,10 @@ async def test_an_event_is_read_as_it_was_written(client: Client) -> None:
             "kafka_offset": 2**40,
             "time_clamped": True,
             "source_name": "",
+            "bot_reasons": [],
+            "clock_skew_ms": 0,
+            "schema_ok": True,
+            "schema_errors": [],
         }
     ]
 
