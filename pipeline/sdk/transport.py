@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import os
 import time
 import zlib
 from collections.abc import Sequence
@@ -58,6 +60,9 @@ class Refused:
     status: int
     message: str
 
+
+# Whatever a request needs is loaded now: a process that forks while its thread is loading leaves the child a half-loaded module, for good.
+codecs.lookup("idna")
 
 Outcome = Taken | TryAgain | Refused
 
@@ -118,8 +123,10 @@ class Transport:
             return TryAgain(_describe(error))
 
     def forget(self) -> None:
-        """After a fork: the connection is the parent's, and closing it here says nothing to the server."""
-        self._connection = None
+        """After a fork: the connection is the parent's. Only the child's descriptor is closed; its thread may have held the rest."""
+        connection, self._connection = self._connection, None
+        if connection is not None and connection.sock is not None:
+            os.close(connection.sock.detach())
 
     def close(self) -> None:
         if self._connection is not None:

@@ -87,9 +87,24 @@ async def test_the_end_is_held_up_for_a_bounded_time() -> None:
     assert "1 telemetry events could not be sent" in written
 
 
+async def test_the_thread_loads_no_module() -> None:
+    """A fork while the thread was loading what its first request needs left the child unable to send anything, ever."""
+    script = """
+        before = set(sys.modules)
+        telemetry.menu_ready(menu_id="m")
+        telemetry.close()
+        print(sorted(set(sys.modules) - before))
+        """
+    async with fake_gateway() as gateway:
+        for url in (gateway.url, gateway.url.replace("127.0.0.1", "localhost")):
+            assert await run(script, url) == (0, "[]\n")
+
+
 async def test_forks_send_their_own_events_and_the_parent_its_own() -> None:
     """Prefork: events queued before the fork are sent once, by the parent; each child has a thread and ids of its own; none is lost."""
     script = """
+        telemetry.menu_ready(menu_id="parent-first")
+        assert telemetry.flush()  # there is a connection, which is the parent's
         for n in range(5): telemetry.menu_ready(menu_id=f"parent-before-{n}")
         children = []
         for child in range(3):
@@ -102,13 +117,15 @@ async def test_forks_send_their_own_events_and_the_parent_its_own() -> None:
         telemetry.menu_ready(menu_id="parent-after")
         assert all(os.waitpid(pid, 0)[1] == 0 for pid in children)
         telemetry.close()
-        assert telemetry.stats().sent == 6, telemetry.stats()
+        assert telemetry.stats().sent == 7, telemetry.stats()
         """
     async with fake_gateway() as gateway:
         status, written = await run(script, gateway.url)
         assert (status, written) == (0, "")
         children = [f"child-{child}-{n:02d}" for child in range(3) for n in range(20)]
-        assert menus(gateway) == sorted(["parent-after", *(f"parent-before-{n}" for n in range(5)), *children])
+        assert menus(gateway) == sorted(["parent-first", "parent-after", *(f"parent-before-{n}" for n in range(5)), *children])
+        connections = {(r.connection, event["properties"]["menu_id"][:7]) for r in gateway.received for event in r.events}
+        assert len(connections) == len({connection for connection, _ in connections}) == 4, connections
 
 
 async def test_a_child_that_ends_by_itself_sends_its_events() -> None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import threading
 import time
 
+import pytest
+
 from pipeline.runtime.clock import SystemClock
 from pipeline.sdk.event_queue import EventQueue
 from pipeline.sdk.limits import Limits
@@ -127,23 +129,26 @@ def test_a_pause_longer_than_the_time_left_is_not_begun() -> None:
     assert events.take() == []
 
 
-def test_a_flush_cuts_a_pause_short_but_not_one_the_server_asked_for() -> None:
-    """Somebody who waits gets an attempt now."""
+@pytest.mark.parametrize(("may_be_cut_short", "at_least_s", "less_than_s"), [(True, 0.0, 30.0), (False, 0.5, 30.0)])
+def test_a_flush_cuts_a_pause_short_but_not_one_the_server_asked_for(may_be_cut_short: bool, at_least_s: float, less_than_s: float) -> None:
+    """Somebody who waits gets an attempt now, unless the server does not want one."""
     events = queue()
     events.put(b"1")
     batch = events.take()
-    paused: list[bool] = []
+    paused: list[float] = []
 
     def pause() -> None:
-        paused.append(events.pause(60, may_be_cut_short=True))
+        began_s = time.monotonic()
+        assert events.pause(60.0 if may_be_cut_short else 0.5, may_be_cut_short=may_be_cut_short)
+        paused.append(time.monotonic() - began_s)
         events.settle(batch)
 
     thread = threading.Thread(target=pause)
     thread.start()
     wait_until(lambda: events._changed._waiters, 10, "the pause has begun", every_s=0.001)  # type: ignore[attr-defined]
-    assert events.flush(10)
+    assert events.flush(40)
     thread.join(10)
-    assert paused == [True]
+    assert at_least_s <= paused[0] < less_than_s
 
 
 def test_the_thread_that_holds_the_lock_may_call_again() -> None:
