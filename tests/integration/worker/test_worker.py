@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.integration.worker.stack import DLQ, PANES, Stack, menu, ready
@@ -54,7 +55,7 @@ async def test_a_record_on_the_wrong_partition_is_counted_on_its_own(stack: Stac
 
 
 async def test_late_events_are_repaired_within_a_minute(stack: Stack) -> None:
-    """Events whose panes have closed are in the numbers 60 s later at the latest, in ClickHouse and on panes.v1."""
+    """Events whose panes have closed are in the numbers 60 s later at the latest, in ClickHouse and on panes.v1; days have them at once."""
     service, at = "late", now_ms()
     stack.start_worker()
     users = [f"l-{i}" for i in range(24)]
@@ -63,6 +64,10 @@ async def test_late_events_are_repaired_within_a_minute(stack: Stack) -> None:
     long_ago = at - 5 * 3_600_000
     await stack.send([menu(service, long_ago - i * 60_000, user, "failed", 50.0) for i in range(3) for user in users])
     wait_until(lambda: totals(stack, service) == {"full": 24, "failed": 72}, 60, "late events are in the panes")
+    days = {(user, datetime.fromtimestamp(ms / 1000, UTC).date()) for ms in (at, long_ago, long_ago - 120_000) for user in users}
+    assert {(row["user_id"], row["day"]) for row in stack.query("SELECT * FROM user_days WHERE user_id LIKE 'l-%'")} == {
+        (user, day.isoformat()) for user, day in days
+    }
     flushed: dict[Any, int] = {}
     for record in await stack.read(PANES):
         flush = json.loads(record.value)
