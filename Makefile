@@ -32,7 +32,7 @@ demo: setup ## real data, live traffic and one incident, from the first failure 
 .PHONY: test
 test: setup ## all tests that need nothing more than setup brings
 	$(BIN)/python -m pytest
-	@$(BIN)/python -c 'print("Not run: make test-go (it needs Go), make test-browser (it needs Chromium and npm), make test-generated (it needs Node), make bench-alert and make chaos (each takes half an hour and more), make bench and make outage (a quarter of an hour each), make chaos-selftest and make fuzz (five minutes each), make outage-sdk (three minutes).")'
+	@$(BIN)/python -c 'print("Not run: make test-go (it needs Go), make test-browser (it needs Chromium and npm), make test-generated (it needs Node), make bench-alert and make chaos (each takes half an hour and more), make bench and make outage (a quarter of an hour each), make retention (ten minutes), make chaos-selftest and make fuzz (five minutes each), make outage-sdk (three minutes).")'
 
 .PHONY: test-go
 test-go: setup ## clickhouse-go over HTTP against the embedded ClickHouse; needs Go
@@ -74,6 +74,10 @@ bench-alert: setup ## twenty full outages, from the first failed menu to the pag
 .PHONY: fuzz
 fuzz: setup ## bytes that nobody should send, to decode and to a real gateway, for FUZZ_SECONDS (300)
 	$(BIN)/python -m tests.poison.fuzz
+
+.PHONY: retention
+retention: setup ## retention of real people (CDNOW, Online Retail II) through the whole chain, beside pandas; about ten minutes
+	$(BIN)/python -m pytest -n 0 -s tests/retention
 
 .PHONY: generate
 generate: setup ## JSON Schemas, TypeScript types, the AsyncAPI document and the typed views, from the models
