@@ -49,4 +49,4 @@ def path_template(path: str) -> str:
 
 
 def _is_id(segment: str) -> bool:
-    return segment[:1] != ":" and _ID.search(segment) is not None
+    return _MAY_HAVE_ID.search(segment) is not None and segment[:1] != ":" and _ID.search(segment) is not None
