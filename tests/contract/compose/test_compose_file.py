@@ -101,6 +101,7 @@ def test_each_role_gets_its_own_secrets_only(written: Services) -> None:
         "notifier": receiver_settings(),
         "grafana": {"GF_SECURITY_ADMIN_PASSWORD"},
         "alerter": set(),
+        "host": set(),
         "topics": set(),
         "kafka": set(),
         "prometheus": set(),

@@ -65,8 +65,9 @@ def test_every_mounted_file_exists(services: Services) -> None:
 
 
 def test_state_is_in_named_volumes(resolved: dict[str, Any], services: Services) -> None:
-    """What must survive `docker compose down` is in a volume with a name."""
-    mounted = {(name, mount["source"]) for name, spec in services.items() for mount in spec.get("volumes", []) if mount["type"] == "volume"}
+    """What must survive `docker compose down` is in a volume with a name; nobody else may write to it."""
+    volumes = [(name, mount) for name, spec in services.items() for mount in spec.get("volumes", []) if mount["type"] == "volume"]
+    mounted = {(name, mount["source"]) for name, mount in volumes if not mount.get("read_only")}
     assert mounted == {(name, f"{name}-data") for name in ("kafka", "clickhouse", "grafana", "prometheus")}
     assert set(resolved["volumes"]) == {source for _, source in mounted}
 

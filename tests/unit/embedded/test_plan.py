@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from pipeline.embedded.plan import Plan, RoleSpec, StepSpec, plan
 from pipeline.embedded.ports import Ports
 from pipeline.embedded.writer import Writer
 
-PORTS = Ports(kafka=1001, clickhouse=1002, gateway=1003, alerter=1004, notifier=1005, workers=(1006, 1007))
+PORTS = Ports(kafka=1001, clickhouse=1002, gateway=1003, alerter=1004, notifier=1005, workers=(1006, 1007), host=1008)
 SETTINGS = {
     "PATH": "/bin",
     "SENTRY_DSN": "https://key@sentry/1",
@@ -38,7 +39,7 @@ def test_every_process_of_the_contract_is_there(whole: Plan) -> None:
     """Servers, the two steps behind their servers, and a role each, with as many workers as ports."""
     assert [spec.name for spec in whole.servers] == ["embedded-kafka", "embedded-clickhouse"]
     assert {step.name: step.after for step in whole.steps} == {"topics": "embedded-kafka", "migrate": "embedded-clickhouse"}
-    assert sorted(spec.name for spec in whole.roles) == ["alerter", "gateway", "notifier", "worker-0", "worker-1"]
+    assert sorted(spec.name for spec in whole.roles) == ["alerter", "gateway", "host", "notifier", "worker-0", "worker-1"]
 
 
 def test_secrets_go_only_to_whom_needs_them(whole: Plan) -> None:
@@ -54,6 +55,7 @@ def test_secrets_go_only_to_whom_needs_them(whole: Plan) -> None:
         "worker-1": {"writer-password"},
         "alerter": set(),
         "notifier": {"routing-key", "https://hook"},
+        "host": set(),
     }
 
 
@@ -68,7 +70,7 @@ def test_addresses_of_the_stack_win_over_the_settings(whole: Plan) -> None:
 
 def test_each_role_has_a_health_address_of_its_own(whole: Plan) -> None:
     """The gateway serves health on its public port, all others where TELEMETRY_HEALTH__PORT says; the url says the same."""
-    ports = {"gateway": "1003", "worker-0": "1006", "worker-1": "1007", "alerter": "1004", "notifier": "1005"}
+    ports = {"gateway": "1003", "worker-0": "1006", "worker-1": "1007", "alerter": "1004", "notifier": "1005", "host": "1008"}
     for role in whole.roles:
         setting = "TELEMETRY_GATEWAY__PORT" if role.name == "gateway" else "TELEMETRY_HEALTH__PORT"
         assert role.env[setting] == ports[role.name]
@@ -98,4 +100,13 @@ def test_commands_start_the_role_they_name(whole: Plan) -> None:
         "worker-1": "worker",
         "alerter": "alerter",
         "notifier": "notifier",
+        "host": "host",
     }
+
+
+def test_without_host_events_there_is_no_host_reporter(whole: Plan) -> None:
+    """It is what has no port; with one it looks at the disk that the data directory is on."""
+    (host,) = [spec for spec in whole.roles if spec.name == "host"]
+    assert host.env["TELEMETRY_HOST__DIRECTORY"] == "/data"
+    without = plan(Path("/data"), replace(PORTS, host=None), Writer("writer", "writer-password"), SETTINGS)
+    assert [spec.name for spec in whole.roles if spec not in without.roles] == ["host"]

@@ -9,7 +9,7 @@ from pipeline.runtime.errors import ConfigurationError, Stop
 
 
 def test_fixed_ports_are_those_of_the_documents() -> None:
-    """Workers count up from 8110, the alerter has 8120, the notifier 8130."""
+    """Workers count up from 8110, the alerter has 8120, the notifier 8130, the host reporter 8140."""
     ports = fixed_ports(kafka=9092, clickhouse=8123, gateway=8100, workers=3)
     assert dict(ports.by_role()) == {
         "embedded-kafka": 9092,
@@ -20,7 +20,10 @@ def test_fixed_ports_are_those_of_the_documents() -> None:
         "worker-2": 8112,
         "alerter": 8120,
         "notifier": 8130,
+        "host": 8140,
     }
+    without = fixed_ports(kafka=9092, clickhouse=8123, gateway=8100, workers=3, host_events=False)
+    assert dict(ports.by_role()).keys() - dict(without.by_role()).keys() == {"host"}
 
 
 def test_more_workers_than_fixed_ports_names_the_way_out() -> None:
@@ -33,7 +36,8 @@ def test_free_ports_are_distinct_and_free() -> None:
     """All ports differ and can be listened on."""
     ports = free_ports(4)
     numbers = [port for _, port in ports.by_role()]
-    assert len(set(numbers)) == len(numbers) == 9
+    assert len(set(numbers)) == len(numbers) == 10
+    assert "host" not in dict(free_ports(4, host_events=False).by_role())
     refuse_taken(ports)
 
 

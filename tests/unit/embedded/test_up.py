@@ -39,7 +39,7 @@ def test_auto_ports_do_not_mind_the_settings() -> None:
     """With --ports auto free ports are taken whatever the settings say, one for each worker."""
     ports = choose_ports(UpOptions(HERE, 12, auto_ports=True), Settings(kafka=Kafka(bootstrap_servers="kafka:9092")))
     assert len(ports.workers) == 12
-    assert len({port for _, port in ports.by_role()}) == 17
+    assert len({port for _, port in ports.by_role()}) == 18
 
 
 @pytest.mark.parametrize("workers", [0, -1, 13])
