@@ -42,7 +42,28 @@ def events() -> list[Event]:
         at = BEGIN + timedelta(days=chance.randrange(10), hours=hour, milliseconds=chance.randrange(3_600_000))
         return Event(UUID(int=number), event_type, at, f"u-{chance.randrange(40)}", properties, chance.random() < 0.1)
 
-    return [one(number) for number in range(900)]
+    return [one(number) for number in range(900)] + _after_long_absence() + _at_the_edges_of_a_week()
+
+
+def _after_long_absence() -> list[Event]:
+    """Of four users two come back on the 28th and on the 29th day, at the edge of a month; the others once within that time, and never."""
+    first = BEGIN - timedelta(days=40)
+    returns = [[], [27, 55], [28], [29]]
+    at = [(user, day) for user, days in enumerate(returns) for day in (0, *days)]
+    return [
+        Event(UUID(int=5_000 + i), "recipe_view", first + timedelta(days=day, hours=5), f"old-{user}", {"recipe_id": "r"}, False)
+        for i, (user, day) in enumerate(at)
+    ]
+
+
+def _at_the_edges_of_a_week() -> list[Event]:
+    """Of five who sign up at once: a menu at that very instant, with one a second later, and one a week later, to the millisecond."""
+    menu = {"recipe_count": 1, "restrictions": [], "generation_time_ms": 1.0, "provider": "ollama", "outcome": "full"}
+    week = timedelta(days=7)
+    after = [[timedelta()], [timedelta(), timedelta(seconds=1)], [week], [week - timedelta(milliseconds=1)], [timedelta(milliseconds=-1)]]
+    signups = [Event(UUID(int=6_000 + i), "user_signed_up", BEGIN, f"edge-{i}", {}, False) for i in range(len(after))]
+    menus = [(f"edge-{i}", BEGIN + delta) for i, deltas in enumerate(after) for delta in deltas]
+    return signups + [Event(UUID(int=7_000 + i), "menu_generated", at, user, menu, False) for i, (user, at) in enumerate(menus)]
 
 
 def _kind(chance: random.Random) -> tuple[str, dict[str, Any]]:

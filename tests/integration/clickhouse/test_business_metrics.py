@@ -124,14 +124,14 @@ async def test_d7_is_retention_on_day_seven(client: Client, suffix: str) -> None
 
 
 async def test_feature_adoption(client: Client) -> None:
-    """Users with a menu among the users active in the 28 days before the highest watermark, whose end belongs to them."""
+    """Users with a menu among the users active in the 28 days before the highest watermark, which itself belongs to them."""
     edge = WATERMARK - timedelta(days=28)
-    old = [Event(UUID(int=10_000 + i), "menu_generated", edge + timedelta(milliseconds=i), f"edge-{i}", {}, False) for i in (0, 1)]
-    done = [event for event in EVENTS if int(event.user[2:]) % 4 or event.type != "menu_generated"] + old
+    old = [Event(UUID(int=10_000 + i), "menu_generated", edge + timedelta(milliseconds=i), f"limit-{i}", {}, False) for i in (0, 1)]
+    done = [event for event in EVENTS if int(event.user.rsplit("-", 1)[1]) % 4 or event.type != "menu_generated"] + old
     await store_events_only(client, done)
-    active = {event.user for event in done if event.type in ACTIVE and not event.is_bot} - {"edge-0"}
-    with_menu = {event.user for event in done if event.type == "menu_generated" and not event.is_bot} - {"edge-0"}
-    assert len(with_menu) < len(active)
+    recent = [event for event in done if event.at > edge and event.type in ACTIVE and not event.is_bot]
+    active, with_menu = {event.user for event in recent}, {event.user for event in recent if event.type == "menu_generated"}
+    assert {"limit-1"} < with_menu < active
     rows = await rows_of(client, "SELECT * FROM feature_adoption")
     assert rows == [(WATERMARK, len(active), len(with_menu), pytest.approx(len(with_menu) / len(active)))]
 
