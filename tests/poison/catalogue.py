@@ -135,6 +135,8 @@ def _no_events(service: str) -> list[Poison]:
         Poison("properties that are no object", _json(service, properties=[1]), "invalid_field", REJECTED),
         Poison("an id that is no UUID", _json(service, event_id="1' OR '1'='1"), "invalid_field", REJECTED),
         Poison("an id that is an object", _json(service, event_id={"a": 1}), "invalid_field", REJECTED),
+        Poison("a user who is nobody", _json(service, user_id=" Undefined "), "malformed_user_id", REJECTED),
+        Poison("sent at no time", _json(service, sent_at="soon"), "invalid_field", REJECTED),
         Poison("escapes for a terminal", _json(service, event_id="\x1b[2J\r\n", event_type="\x1b]0;x\x07"), "unknown_event_type", REJECTED),
     ]
 
@@ -154,6 +156,7 @@ def _large(service: str) -> list[Poison]:
         Poison("50,000 properties", values[2], "", REJECTED, is_event_over_http=True),
         Poison("80,000 fields", _json(service, **{f"{n:x}": 1 for n in range(80_000)}), "", REJECTED, is_event_over_http=True),
         Poison("80,000 bad flags", _json(service, flags=flags), "invalid_field", REJECTED),
+        Poison("180,000 bad reasons", _json(service, bot_reasons=[1] * 180_000), "invalid_field", REJECTED, is_event_over_http=True),
         Poison("180,000 bad restrictions", _json(service, properties=restrictions), "invalid_field", REJECTED),
         Poison("200,000 empty lists", lists, "", TOO_MANY, TOO_MANY),
         Poison("120,000 times false", _with(service, json.dumps([False] * 120_000).encode()), "", REJECTED, is_event_over_http=True),
