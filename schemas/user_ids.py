@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-#: Lower case, without blanks around; PostHog refuses the same words.
+#: Lower case, without blanks around; PostHog refuses the same words, and "0", which somebody numbered from 0 has.
 NO_USER_IDS: Final = frozenset(
     {
         "",
-        "0",
         "00000000-0000-0000-0000-000000000000",
         "[object object]",
         "anonymous",

@@ -19,10 +19,13 @@ def test_a_worker_that_catches_up_flushes_a_quarter_as_often(folded: int, expect
 
 @pytest.mark.parametrize(("headers", "first_received"), [([], b"1764000000000"), ([("first_received_at", b"17")], b"17")])
 def test_a_forwarded_record_keeps_the_time_it_was_first_received(headers: list[tuple[str, bytes]], first_received: bytes) -> None:
-    """Its new stamp may be a day later, and would make a good clock look wrong; whoever forwards it again keeps the first one."""
+    """Its new stamp may be a day later, and would make a good clock look wrong; whoever forwards it again keeps the first one.
+
+    It is not accepted once more, and no longer says by which gateway: the record at the old place is accounted for.
+    """
     user, partition = "u-42", TEST_VECTORS["u-42"][1]
     value = view(1, user_id=user)
-    moved = replace(record(5, value), timestamp=1_764_000_000_000, headers=[("traceparent", b"t"), *headers])
+    moved = replace(record(5, value), timestamp=1_764_000_000_000, headers=[("traceparent", b"t"), ("accepted_by", b"g"), *headers])
     message = forwarded(moved)
     assert (message.key, message.value, message.partition) == (user.encode(), value, partition)
     assert message.headers is not None

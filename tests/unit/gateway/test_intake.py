@@ -231,3 +231,17 @@ def test_records_of_a_partition_keep_the_order_of_the_request() -> None:
     for group in intake.records.values():
         ids = [json.loads(v)["event_id"] for _, v in group]
         assert ids == sorted(ids)
+
+
+def test_positions_of_accepted_events_are_what_gateways_say_of_themselves() -> None:
+    """Whoever could say them could raise a false alarm of lost events; without them accepted_count is an event like all others."""
+    said = {"source": "gateway-1", "minute": "2026-11-23T10:00:00Z", "count": 7}
+    claims = [
+        event(event_id=numbered_id(n), event_type="accepted_count", properties=said | more)
+        for n, more in enumerate(({}, {"positions": [1]}))
+    ]
+    intake = take(claims)
+    assert intake.event_ids == [numbered_id(0)]
+    ((rejection),) = intake.rejected
+    assert (rejection.index, rejection.event_id, rejection.bad.code) == (1, numbered_id(1), "reserved_field")
+    assert [error.field for error in rejection.bad.errors] == ["properties.positions"]

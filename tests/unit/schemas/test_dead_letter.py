@@ -42,7 +42,7 @@ def test_headers_that_no_replay_writes_say_nothing(attempts: bytes, origin: byte
 
 
 def test_a_record_keeps_its_headers_unless_they_are_too_long() -> None:
-    """What the record said of itself goes with it; headers of letters, and more than `dlq.v1` must take, do not."""
+    """What the record said of itself goes with it; headers of letters, who accepted it, and more than `dlq.v1` must take, do not."""
     headers = [("dlq.topic", b"elsewhere"), ("bare", None), ("trace", b"t" * (MAX_RECORD_HEADERS_BYTES - len("baretrace")))]
-    assert headers_to_keep(headers) == (("bare", b""), headers[2])
+    assert headers_to_keep([("accepted_by", b"gateway"), *headers]) == (("bare", b""), headers[2])
     assert headers_to_keep([*headers, ("x", b"")]) == ()
