@@ -46,7 +46,9 @@ async def stored(stack: Stack, sent: dict[str, Any], until: Callable[[Callable[[
 
 
 def count(stack: Stack) -> dict[str, Any]:
-    (events,) = stack.query("SELECT count() AS events, uniqExact(event_id) AS distinct_ids FROM events")
+    (events,) = stack.query(
+        "SELECT count() AS events, uniqExact(event_id) AS distinct_ids FROM events WHERE event_type != 'accepted_count'"
+    )
     panes = {kind: stack.one(f"SELECT sum(count) FROM panes WHERE {which}") for kind, which in PANES_OF.items()}
     return {**events, "panes": {kind: total for kind, total in panes.items() if total}}
 
