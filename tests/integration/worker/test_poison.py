@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from statistics import median
 from typing import Any, Final
 
@@ -58,7 +59,8 @@ class Attack:
         return service, time.monotonic() - began_at, offset
 
     async def _neighbours(self, service: str) -> None:
-        values = [json.dumps(document(service, user_id=USER)).encode() for _ in range(NEIGHBOURS)]
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")  # what is late waits for a repair, and here poison is looked at
+        values = [json.dumps(document(service, user_id=USER, occurred_at=now)).encode() for _ in range(NEIGHBOURS)]
         await asyncio.gather(*[await self._producer.send(EVENTS, value, USER.encode(), PARTITION) for value in values])
 
     async def row(self, poison: Poison, usual_s: float, before_bytes: int) -> tuple[Row, int]:
