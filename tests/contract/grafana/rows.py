@@ -74,7 +74,7 @@ def menu(occurred: datetime, outcome: str, error_type: str | None, offset: int, 
     received = occurred.timestamp() + offset / 1000
     return [
         event_id, "menu_generated", occurred.timestamp(), received, "menu-api", "1", "test", "u", "", "", {},
-        orjson.dumps(properties).decode(), 0, offset, False, "", occurred.timestamp(), 1,
+        orjson.dumps(properties).decode(), 0, offset, False, "", occurred.timestamp(), 1, [], 0, [],
     ]  # fmt: skip
 
 

@@ -109,10 +109,11 @@ async def test_an_hour_is_read_as_it_counts(client: Client) -> None:
     await write_events(client, inside)
     events = await load_hour(client, 3, DAY_MS, below_offset=10)
     assert events == [
-        StoredEvent(5, "menu_generated", DAY_MS, DAY_MS + 7, "menu-api", orjson.dumps(properties)),
-        StoredEvent(9, "recipe_view", DAY_MS + HOUR_MS - 1, DAY_MS + HOUR_MS + 999, "menu-api", b"{}"),
+        StoredEvent(5, "menu_generated", DAY_MS, DAY_MS + 7, "menu-api", orjson.dumps(properties), []),
+        StoredEvent(9, "recipe_view", DAY_MS + HOUR_MS - 1, DAY_MS + HOUR_MS + 999, "menu-api", b"{}", []),
     ]
-    assert events[0].event() == {"event_type": "menu_generated", "source": {"service": "menu-api"}, "properties": properties}
+    whole = {"event_type": "menu_generated", "source": {"service": "menu-api"}, "properties": properties, "bot_reasons": []}
+    assert events[0].event() == whole
 
 
 async def test_a_copy_that_came_first_elsewhere_counts_there(client: Client) -> None:

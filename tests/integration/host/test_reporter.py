@@ -48,7 +48,7 @@ async def reporting(kafka: str, host: str) -> AsyncIterator[Reporter]:
 
 
 async def said_by(topic: Topic, host: str) -> list[Any]:
-    return [r for r in await topic.read() if json.loads(r.value)["properties"].get("host") == host]
+    return [r for r in await topic.read() if json.loads(r.value).get("properties", {}).get("host") == host]
 
 
 @pytest.fixture
