@@ -20,7 +20,7 @@ TELEMETRY = (sys.executable, "-m", "pipeline.cli.main")
 #: A demo takes two and a half minutes on an idle machine.
 PATIENCE_S = 400
 
-pytestmark = pytest.mark.timeout(PATIENCE_S + 60)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(PATIENCE_S + 60)]
 
 
 class Played(NamedTuple):

@@ -19,6 +19,8 @@ from tests.integration.worker.own_stack import Warehouse, own_stack
 from tests.integration.worker.stack import Role, Stack, menu, ready
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.long
+
 SAYS = "ClickHouse's disk is full, free some space there and it goes on by itself"
 
 

@@ -20,6 +20,8 @@ from tests.integration.outages.full_disk import full_disk
 from tests.stack_fixtures import embedded_broker
 from tests.unit.gateway.bodies import event
 
+pytestmark = pytest.mark.long
+
 
 def broker_pid(data_dir: Path) -> int:
     """The JVM on this data directory."""

@@ -24,6 +24,8 @@ from tests.integration.worker.stack import Role, Stack, ready
 from tests.stack_fixtures import embedded_broker
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.long
+
 #: Longer than the session of a consumer and the patience of a send.
 AWAY_S = 15.0
 LINES_OF_AN_OUTAGE = 150

@@ -5,10 +5,14 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from pipeline.runtime.producer import STOP_TIMEOUT_S, Message, send_all, start_producer, stop_producer
 from pipeline.runtime.topics_admin import ensure_topics
 from schemas.topics import EVENTS
 from tests.stack_fixtures import embedded_broker
+
+pytestmark = pytest.mark.long
 
 
 async def test_a_producer_that_can_send_nothing_stops_all_the_same(tmp_path: Path) -> None:
