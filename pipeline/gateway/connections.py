@@ -90,6 +90,8 @@ async def _send(request: web.Request, response: web.StreamResponse) -> None:
         async with asyncio.timeout(limits.ANSWER_TIMEOUT_S):
             await response.prepare(request)
             await response.write_eof()
+    except ConnectionResetError:
+        return  # nobody waits for it any more; whoever sent the events may send them again
     except TimeoutError:
         if request.transport is not None:
             request.transport.abort()

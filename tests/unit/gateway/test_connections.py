@@ -82,3 +82,37 @@ async def test_a_client_that_does_not_read_its_answer_is_cut_off(monkeypatch: py
         writer.transport.abort()
     finally:
         await runner.cleanup()
+
+
+async def test_a_client_that_has_left_before_its_answer_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    """It is answered into the void: nothing is logged, and the request is over."""
+    connections, begun, ended = Connections(SystemClock()), asyncio.Event(), asyncio.Event()
+
+    async def answer(request: web.Request) -> web.Response:
+        begun.set()
+        while request.transport is not None and not request.transport.is_closing():
+            await asyncio.sleep(0.01)
+        return web.Response(text="too late")
+
+    @web.middleware
+    async def watch(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        finally:
+            ended.set()
+
+    app = web.Application(middlewares=[watch, connections.middleware()])
+    app.router.add_get("/", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        _, writer = await asyncio.open_connection(*runner.addresses[0][:2])
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.wait_for(begun.wait(), 10)
+        writer.transport.abort()
+        await asyncio.wait_for(ended.wait(), 10)
+        await connections.drain(10)
+    finally:
+        await runner.cleanup()
+    assert caplog.records == []
