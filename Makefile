@@ -32,7 +32,7 @@ demo: setup ## real data, live traffic and one incident, from the first failure 
 .PHONY: test
 test: setup ## all tests that need nothing more than setup brings
 	$(BIN)/python -m pytest
-	@$(BIN)/python -c 'print("Not run: make test-long (outages and the whole demo, six minutes), make test-go (it needs Go), make test-browser (it needs Chromium and npm), make test-generated (it needs Node), make bench-alert and make chaos (each takes half an hour and more), make bench and make outage (a quarter of an hour each), make retention (ten minutes), make chaos-selftest and make fuzz (five minutes each), make outage-sdk (three minutes).")'
+	@$(BIN)/python -c 'print("Not run: make test-long (outages and the whole demo, six minutes, and git), make test-go (it needs Go), make test-browser (it needs Chromium and npm), make test-generated (it needs Node), make bench-alert and make chaos (each takes half an hour and more), make bench and make outage (a quarter of an hour each), make retention (ten minutes), make chaos-selftest and make fuzz (five minutes each), make outage-sdk (three minutes).")'
 
 .PHONY: test-long
 test-long: setup ## brokers, engines and gateways that die, fill up and come back, and the whole demo; about six minutes

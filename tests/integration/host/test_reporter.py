@@ -76,6 +76,7 @@ async def test_the_host_is_on_the_topic_by_the_key_rule(kafka: str) -> None:
     assert all(json.loads(record.value)["properties"] == wanted for record in records)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("quickly")
 async def test_what_kafka_does_not_take_is_dropped(tmp_path: Path) -> None:
     """A broker that hangs: the reporter says that it waits and keeps nothing; afterwards it goes on with what is true then."""

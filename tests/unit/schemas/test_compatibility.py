@@ -44,6 +44,7 @@ def test_a_break_is_named_and_is_one(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert said.err.startswith("schemas.compatibility: 1 changes break others; add what is optional")
 
 
+@pytest.mark.long  # it needs git
 def test_any_commit_will_do(tmp_path: Path) -> None:
     """The schemas of a revision are read from git, whatever the files say now."""
     in_git(tmp_path, "init", "-q")
