@@ -40,7 +40,8 @@ def test_only_panes_that_are_too_high_show_the_missing_offset_guard() -> None:
 def test_rows_of_repeats_may_come_with_the_missing_repeat_filter() -> None:
     """Panes too high and rows that should not be there, but nothing lost and nothing committed early."""
     rows = "L5 3/7 (event 0198) has a row in events_raw and does not count: its first copy is at 3/2"
-    assert panes_double([PANE + "24", rows]) is None
+    missing = "L8 accepted_and_stored says (accepted, missing) = (1616, 64) of ('01a2', 29927687), it is (1616, 0)"
+    assert panes_double([PANE + "24", rows, missing]) is None
     assert panes_double([rows]) is not None
     assert panes_double([PANE + "24", AHEAD]) is not None
 
