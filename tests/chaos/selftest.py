@@ -65,7 +65,7 @@ def panes_too_high(differences: Sequence[str]) -> str | None:
 def panes_double(differences: Sequence[str]) -> str | None:
     """Without the repeat filter: repeats count, and leave rows (L5), and an id with two contents is there with both (L2, L3).
 
-    Rows of repeats give way to the first copy, and nobody said that they were repeats: to the count of what was accepted they are lost (L8).
+    Rows of repeats give way to the first copy, and nobody said that they were repeats: to the count of accepted events they are lost (L8).
     """
     return _too_high(differences) or _others(differences, {"L2", "L3", "L4", "L5", "L8"})
 
