@@ -12,7 +12,7 @@ from pydantic import StringConstraints
 from typing_extensions import TypedDict
 
 from schemas.acceptance import without_acceptance
-from schemas.timestamps import Timestamp, from_ms, isoformat_ms, to_ms
+from schemas.timestamps import Timestamp, isoformat_of, to_ms
 
 _Said: TypeAlias = Annotated[str, StringConstraints(min_length=1)]
 _Decimal: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9]+$")]
@@ -84,7 +84,7 @@ class DeadLetter:
             "dlq.topic": self.kafka_topic,
             "dlq.partition": str(self.kafka_partition),
             "dlq.offset": str(self.kafka_offset),
-            "dlq.failed_at": isoformat_ms(from_ms(self.failed_at_ms)),
+            "dlq.failed_at": isoformat_of(self.failed_at_ms),
             "dlq.error_code": self.error_code,
             "dlq.reason": self.reason,
             "dlq.event_id": self.event_id,

@@ -28,4 +28,9 @@ def isoformat_ms(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def isoformat_of(ms: int) -> str:
+    """The same of a number of milliseconds since 1970."""
+    return isoformat_ms(from_ms(ms))
+
+
 Timestamp = Annotated[AwareDatetime, PlainSerializer(isoformat_ms, return_type=str, when_used="json")]

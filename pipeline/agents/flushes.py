@@ -11,7 +11,7 @@ import orjson
 
 from pipeline.aggregation.panes import Snapshot, named_labels
 from schemas.pane import SCHEMA_VERSION
-from schemas.timestamps import from_ms, isoformat_ms
+from schemas.timestamps import isoformat_of
 
 #: A larger flush is split, so that every part fits a record with room for the envelope.
 MAX_FLUSH_BYTES: Final = 900_000
@@ -64,8 +64,8 @@ def _pane(snapshot: Snapshot) -> dict[str, Any]:
 
 @lru_cache(maxsize=1024)
 def _pane_start(start_ms: int) -> str:
-    return isoformat_ms(from_ms(start_ms))
+    return isoformat_of(start_ms)
 
 
 def _instant(ms: int | None) -> str | None:
-    return None if ms is None else isoformat_ms(from_ms(ms))
+    return None if ms is None else isoformat_of(ms)

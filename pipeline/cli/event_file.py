@@ -15,7 +15,7 @@ import orjson
 from pipeline.runtime.errors import ConfigurationError
 from schemas.partitioning import event_key, partition_of
 from schemas.seed_names import canonicalise
-from schemas.timestamps import from_ms, isoformat_ms, to_ms
+from schemas.timestamps import isoformat_of, to_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def prepared(numbered: Iterable[tuple[int, bytes]], digest: bytes, shift_ms: int
             value = orjson.dumps(document | {"event_id": event_id})
         if shift_ms and occurred_ms is not None:
             occurred_ms += shift_ms
-            value = orjson.dumps(document | {"event_id": event_id, "occurred_at": isoformat_ms(from_ms(occurred_ms))})
+            value = orjson.dumps(document | {"event_id": event_id, "occurred_at": isoformat_of(occurred_ms)})
         yield Line(number, value, str(event_id), _partition(document, str(event_id)), occurred_ms)
 
 

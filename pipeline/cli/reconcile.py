@@ -192,9 +192,9 @@ def _exposure_text(seen: Exposure | None) -> str:
 
 
 def _iso(ms: int) -> str:
-    from schemas.timestamps import from_ms, isoformat_ms
+    from schemas.timestamps import isoformat_of
 
-    return isoformat_ms(from_ms(ms))
+    return isoformat_of(ms)
 
 
 def _instant(option: str, text: str) -> datetime:

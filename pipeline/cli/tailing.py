@@ -12,7 +12,7 @@ import orjson
 from pipeline.aggregation.partition import MOVED_FROM
 from schemas.dead_letter import read_dead_letter
 from schemas.event import AnyEvent, decode
-from schemas.timestamps import from_ms, isoformat_ms
+from schemas.timestamps import isoformat_of
 from schemas.topics import DLQ
 
 _LONGEST_TEXT: Final = 60
@@ -99,7 +99,7 @@ def line_of(seen: Seen) -> Line:
     """For people: nothing in it moves a cursor, and lists, which may say something of somebody's health, are only counted."""
     about = f"{seen.event_type or '?':<22} {seen.service or '?':<16} {seen.user_id or '-':<12}"
     text = f"rejected {seen.code}: {seen.reason}" if seen.event is None else _properties(seen.event["properties"])
-    return Line(isoformat_ms(from_ms(seen.at_ms))[11:23], _clean(about), _clean(text))
+    return Line(isoformat_of(seen.at_ms)[11:23], _clean(about), _clean(text))
 
 
 def _properties(properties: Any) -> str:
@@ -119,7 +119,7 @@ def _clean(text: str) -> str:
 
 def document_of(seen: Seen) -> dict[str, Any]:
     """For programs."""
-    about = {"at": isoformat_ms(from_ms(seen.at_ms)), "place": seen.place}
+    about = {"at": isoformat_of(seen.at_ms), "place": seen.place}
     if seen.event is not None:
         return {"verdict": "accepted", **about, "event": seen.event}
     found = {"error_code": seen.code, "reason": seen.reason, "event_type": seen.event_type, "service": seen.service}

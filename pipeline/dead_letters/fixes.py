@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from schemas.dead_letter import DeadLetter
 from schemas.envelope import END_OF_TIME, FIRST_INSTANT
-from schemas.timestamps import from_ms, isoformat_ms, to_ms
+from schemas.timestamps import isoformat_ms, isoformat_of, to_ms
 
 Document = dict[str, Any]
 Fix = Callable[[Document, DeadLetter], Document]
@@ -103,7 +103,7 @@ def _is_number(value: Any) -> bool:
 def _in_utc(value: Any) -> Any:
     if _is_number(value):
         ms = next((value * factor for factor in (1000, 1) if _EPOCH_MS[0] <= value * factor < _EPOCH_MS[1]), None)
-        return value if ms is None else isoformat_ms(from_ms(round(ms)))
+        return value if ms is None else isoformat_of(round(ms))
     try:
         instant = datetime.fromisoformat(value)
     except (TypeError, ValueError):

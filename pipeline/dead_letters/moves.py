@@ -15,7 +15,7 @@ from pipeline.aggregation.retention import DAY_MS, UserDay
 from pipeline.aggregation.watermark import hour_of
 from schemas.metrics import METRICS
 from schemas.pane import MILLIONTHS
-from schemas.timestamps import from_ms, isoformat_ms
+from schemas.timestamps import isoformat_of
 
 #: (start in ms since 1970, metric, labels) of a pane.
 Series = tuple[int, str, Labels]
@@ -99,14 +99,12 @@ class Moves:
                 for (metric, labels), (count, total) in sorted(self.metrics.items())
             ],
             "events": [
-                {"event_type": event_type, "hour": isoformat_ms(from_ms(hour_ms)), "count": count}
+                {"event_type": event_type, "hour": isoformat_of(hour_ms), "count": count}
                 for (event_type, hour_ms), count in sorted(self.events.items())
             ],
             "user_days": len(self.user_days),
             "first_exposures": len(self.first_exposures),
-            "hours_too_old": [
-                {"partition": partition, "hour": isoformat_ms(from_ms(hour_ms))} for partition, hour_ms in sorted(self.hours_too_old)
-            ],
+            "hours_too_old": [{"partition": partition, "hour": isoformat_of(hour_ms)} for partition, hour_ms in sorted(self.hours_too_old)],
         }
 
 

@@ -14,7 +14,7 @@ from pipeline.dead_letters.fixes import derived_id
 from pipeline.dead_letters.letters import LOST, is_given_up
 from pipeline.dead_letters.stored import received_ms
 from schemas.dead_letter import DeadLetter
-from schemas.timestamps import from_ms, isoformat_ms
+from schemas.timestamps import isoformat_of
 
 #: replayed: an event with the letter's id, or with the one that a replay gives it, has been stored since, whoever sent it.
 #: given_up: replayed as often as anything is, and refused again. lost: there is no event in the letter that could be replayed.
@@ -62,8 +62,8 @@ class Group:
             "service": self.service,
             "count": self.count,
             **{state: self.states[state] for state in STATES},
-            "first_at": isoformat_ms(from_ms(self.first_ms)),
-            "last_at": isoformat_ms(from_ms(self.last_ms)),
+            "first_at": isoformat_of(self.first_ms),
+            "last_at": isoformat_of(self.last_ms),
             "event_types": dict(self.event_types.most_common(KEPT)),
             "reasons": dict(self.reasons.most_common(KEPT)),
             "samples": self.samples,
@@ -119,7 +119,7 @@ def as_text(groups: Iterable[Group]) -> Iterable[str]:
     """Lines for people."""
     for group in groups:
         states = ", ".join(f"{group.states[state]:,} {state.replace('_', ' ')}" for state in STATES if group.states[state])
-        since, until = (isoformat_ms(from_ms(ms)) for ms in (group.first_ms, group.last_ms))
+        since, until = (isoformat_of(ms) for ms in (group.first_ms, group.last_ms))
         yield f"{group.error_code} from {group.service or 'nobody knows whom'}: {group.count:,} ({states}), {since} to {until}"
         for reason, count in group.reasons.most_common(KEPT):
             yield f"  {count:,} × {reason}"

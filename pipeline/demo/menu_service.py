@@ -20,7 +20,7 @@ import orjson
 
 from pipeline.runtime.clock import Clock, NewId
 from pipeline.runtime.errors import RetryAfter, Stop
-from schemas.timestamps import from_ms, isoformat_ms
+from schemas.timestamps import isoformat_of
 
 SERVICE: Final = "menu-service"
 HOST: Final = "127.0.0.1"
@@ -134,7 +134,7 @@ def event_of(menu: Menu, request: Request, event_id: str, now_ms: int) -> dict[s
         "event_id": event_id,
         "event_type": "menu_generated",
         "schema_version": 1,
-        "occurred_at": isoformat_ms(from_ms(now_ms)),
+        "occurred_at": isoformat_of(now_ms),
         "source": {"service": SERVICE, "version": "1.0.0", "environment": "demo"},
         "user_id": request.user_id,
         "properties": {name: value for name, value in properties.items() if value is not None},

@@ -14,7 +14,7 @@ from typing import Final
 import orjson
 
 from schemas.partitioning import EVENT_PARTITIONS
-from schemas.timestamps import from_ms, isoformat_ms
+from schemas.timestamps import isoformat_of
 
 MINUTE_MS: Final = 60_000
 #: From the first acknowledgement stamped in a minute to when nothing that is sent can be stamped in it: the minute, and what the clocks
@@ -45,7 +45,7 @@ class Claim:
 
     def value(self) -> bytes:
         """The `accepted_count` event. It happened when its minute began, which is how the minute is found."""
-        occurred_at = isoformat_ms(from_ms(self.minute_ms))
+        occurred_at = isoformat_of(self.minute_ms)
         properties = {"source": self.source, "minute": occurred_at, "count": self.count, "positions": self.positions}
         event = {"event_id": self.event_id, "event_type": "accepted_count", "schema_version": 1, "occurred_at": occurred_at}
         return orjson.dumps({**event, "source": _SOURCE, "properties": properties})

@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 import psutil
 
-from schemas.timestamps import from_ms, isoformat_ms
+from schemas.timestamps import isoformat_of
 
 _SOURCE: Final = {"service": "host", "environment": "production"}
 
@@ -42,7 +42,7 @@ class UsageMeter:
 def usage_event(usage: Usage, host: str, event_id: str, at_ms: int) -> bytes:
     """The `resource_usage` event."""
     event: dict[str, Any] = {"event_id": event_id, "event_type": "resource_usage", "schema_version": 1}
-    event |= {"occurred_at": isoformat_ms(from_ms(at_ms)), "source": _SOURCE}
+    event |= {"occurred_at": isoformat_of(at_ms), "source": _SOURCE}
     ratios = {"cpu_ratio": usage.cpu_ratio, "memory_ratio": usage.memory_ratio, "disk_ratio": usage.disk_ratio}
     return orjson.dumps({**event, "properties": {"host": host, **ratios}})
 

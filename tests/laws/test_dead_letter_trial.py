@@ -16,7 +16,7 @@ from pipeline.dead_letters.moves import Effect, Moves
 from pipeline.dead_letters.trial import Trial
 from schemas.event import decode
 from schemas.partitioning import partition_of
-from schemas.timestamps import from_ms, isoformat_ms
+from schemas.timestamps import isoformat_of
 from tests.unit.dead_letters.letters import TEN, document, letter
 
 PARTITION = partition_of("u-42")
@@ -34,7 +34,7 @@ class _Record:
 
 def event(number: int, minutes: int, duration: int, provider: str) -> dict[str, Any]:
     properties = {**document()["properties"], "generation_time_ms": duration, "provider": provider}
-    at = isoformat_ms(from_ms(TEN - minutes * 60_000))
+    at = isoformat_of(TEN - minutes * 60_000)
     return document(event_id=f"00000000-0000-4000-8000-{number:012d}", occurred_at=at, properties=properties)
 
 

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from pipeline.clickhouse.migrations import migrate
 from pipeline.runtime.settings import ClickHouse, Settings
-from schemas.timestamps import from_ms, isoformat_ms
+from schemas.timestamps import isoformat_of
 from tests.integration.alerting.roles import environment, read_topic, role, until
 from tests.receivers.slack import slack
 from tests.stack_fixtures import ClickHouseServer, embedded_clickhouse
@@ -39,7 +39,7 @@ def menu(at_ms: int, outcome: str, duration_ms: float) -> tuple[str, dict[str, A
         "event_id": str(uuid.uuid4()),
         "event_type": "menu_generated",
         "schema_version": 1,
-        "occurred_at": isoformat_ms(from_ms(at_ms)),
+        "occurred_at": isoformat_of(at_ms),
         "source": source,
         "user_id": user,
         "properties": properties,
