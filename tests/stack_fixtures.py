@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ import pytest
 from pipeline.embedded.kafka import server_properties
 from pipeline.embedded.ports import HOST, free_port
 from pipeline.embedded.readiness import is_ready
+from tests.waiting import wait_until
 
 _READY_WITHIN_S = 60.0
 _STOP_WITHIN_S = 10.0
@@ -62,7 +62,7 @@ def running(command: list[str], log_file: Path, ready: Callable[[], bool], env: 
     try:
         try:
             _wait(ready, command[2], gone=lambda: process.poll() is not None)
-        except TimeoutError as error:
+        except AssertionError as error:
             pytest.fail(f"{error}:\n{log_file.read_text('utf-8', 'replace')[-2000:]}")
         yield process.pid
     finally:
@@ -144,12 +144,13 @@ def _broker_container() -> Iterator[str]:
 
 
 def _wait(ready: Callable[[], bool], what: str, gone: Callable[[], bool] = lambda: False) -> None:
-    """Until `ready()`; there is no event to wait for, another process starts to listen. TimeoutError says `what` is not ready."""
-    deadline = time.monotonic() + _READY_WITHIN_S
-    while not ready():
-        if gone() or time.monotonic() > deadline:
-            raise TimeoutError(f"{what} is not ready")
-        time.sleep(0.05)
+    """Until `ready()`, unless the process has ended."""
+
+    def look() -> bool:
+        assert not gone(), f"{what} has ended"
+        return ready()
+
+    wait_until(look, _READY_WITHIN_S, f"{what} is ready")
 
 
 @cache

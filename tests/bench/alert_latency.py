@@ -15,23 +15,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import wait_until
+
 TELEMETRY = str(Path(sys.executable).parent / "telemetry")
 #: A resolution comes when the failed menus have left the window for 30 s; then nothing of the incident is left, and a moment is enough.
 QUIET_S = 5.0
-
-
-def wait(condition: Callable[[], Any], within_s: float, what: str) -> Any:
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.02)
-    raise SystemExit(f"not seen within {within_s:.0f} s: {what}")
 
 
 @contextmanager
@@ -74,7 +67,7 @@ def pages(record: Path, word: str) -> list[dict[str, Any]]:
 
 def nth_page(record: Path, word: str, number: int, within_s: float) -> dict[str, Any]:
     """The page of that number (from 0), waited for."""
-    page: dict[str, Any] = wait(lambda: pages(record, word)[number:], within_s, f"{word!r} number {number + 1}")[0]
+    page: dict[str, Any] = wait_until(lambda: pages(record, word)[number:], within_s, f"{word!r} number {number + 1}")[0]
     return page
 
 

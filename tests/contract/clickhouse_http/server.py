@@ -6,7 +6,6 @@ import http.client
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.embedded.clickhouse_http import command
 from pipeline.embedded.ports import free_port
+from tests.waiting import wait_until
 
 USER, PASSWORD = "writer", "a-long-password"
 START_TIMEOUT_S = 60.0
@@ -79,11 +79,12 @@ class Server:
 
     def wait_until(self, condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
         """Wait for `condition`; fails after `timeout_s`, or when the server has ended."""
-        deadline = time.monotonic() + timeout_s
-        while not condition():
+
+        def look() -> bool:
             assert self.process.poll() is None, "the server has ended"
-            assert time.monotonic() < deadline, "what was waited for did not happen in time"
-            time.sleep(0.02)
+            return condition()
+
+        wait_until(look, timeout_s, "what was waited for", every_s=0.02)
 
     def ask(self, sql: str, *, writer: bool = False) -> str:
         """The answer to a statement that must work, without its last newline."""

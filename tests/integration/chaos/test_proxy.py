@@ -7,7 +7,6 @@ import socketserver
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -42,14 +41,15 @@ class Proxied:
     process: subprocess.Popen[bytes]
 
     def connect(self) -> socket.socket:
-        deadline = time.monotonic() + SOON_S
-        while True:
-            try:
-                return socket.create_connection((HOST, self.port), SOON_S)
-            except ConnectionRefusedError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
+        connection = wait_until(self._connected, SOON_S, "the proxy listens")
+        assert connection is not None
+        return connection
+
+    def _connected(self) -> socket.socket | None:
+        try:
+            return socket.create_connection((HOST, self.port), SOON_S)
+        except ConnectionRefusedError:
+            return None
 
 
 @pytest.fixture
@@ -78,17 +78,22 @@ def is_silent(proxied: Proxied) -> bool:
             return True
 
 
-def until_reset(proxied: Proxied) -> None:
-    """A signal takes a moment to be heard."""
-    deadline = time.monotonic() + SOON_S
-    while time.monotonic() < deadline:
-        try:
-            with proxied.connect() as connection:
-                if ask(connection) == b"":
-                    return
-        except ConnectionError:
-            return
-    raise AssertionError("it still serves")
+def is_reset(proxied: Proxied) -> bool:
+    """Whether it takes a connection and then no question."""
+    try:
+        with proxied.connect() as connection:
+            return ask(connection) == b""
+    except ConnectionError:
+        return True
+
+
+def serves(proxied: Proxied) -> bool:
+    """Whether a new connection is answered."""
+    try:
+        with proxied.connect() as connection:
+            return ask(connection) == ANSWER
+    except ConnectionError:
+        return False
 
 
 def test_half_a_response_comes_and_the_rest_when_the_hang_is_over(proxied: Proxied) -> None:
@@ -115,18 +120,10 @@ def test_connections_are_reset_while_it_refuses(proxied: Proxied) -> None:
     with proxied.connect() as connection:
         assert ask(connection) == ANSWER
         proxied.process.send_signal(REFUSE)
-        until_reset(proxied)
+        wait_until(lambda: is_reset(proxied), SOON_S, "it refuses")
         with contextlib.suppress(ConnectionResetError):
             assert connection.recv(100) == b""
         proxied.process.send_signal(FLOW)
-    deadline = time.monotonic() + SOON_S
-    while True:
-        try:
-            with proxied.connect() as again:
-                assert ask(again) == ANSWER
-                break
-        except (ConnectionError, AssertionError):
-            if time.monotonic() > deadline:
-                raise
+    wait_until(lambda: serves(proxied), SOON_S, "it serves again")
     proxied.process.send_signal(signal.SIGTERM)
     assert proxied.process.wait(SOON_S) == -signal.SIGTERM
