@@ -15,7 +15,7 @@ _ZONE: Final = re.compile(r"(?<!DateTime64\(3, ')\bUTC\b")
 def paris_views(views: Mapping[str, str]) -> dict[str, str]:
     """Name → statement of the twins of those `views` (name → text) that have one. Twins read the twins of what the others read."""
     twins = {name: text for name, text in views.items() if text.startswith(MARK)}
-    names = re.compile(rf"\btelemetry\.({'|'.join(twins) or ' '})\b")
+    names = re.compile(rf"\btelemetry\.({'|'.join(twins)})\b")
     return {
         name + _SUFFIX: _ZONE.sub("Europe/Paris", names.sub(rf"telemetry.\1{_SUFFIX}", text.removeprefix(MARK)))
         for name, text in twins.items()

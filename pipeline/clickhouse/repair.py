@@ -24,11 +24,22 @@ STATES_FACTS: Final = "schema_ok AND empty(bot_reasons)"
 _PAGE: Final = 50_000
 
 
+def in_period(column: str) -> str:
+    """The condition that a DateTime64 column lies in [from_ms, to_ms), two parameters of the query."""
+    begin, end = (f"fromUnixTimestamp64Milli({{{name}:Int64}}, 'UTC')" for name in ("from_ms", "to_ms"))
+    return f"{column} >= {begin} AND {column} < {end}"
+
+
 def within_hours(column: str) -> str:
     """The condition that a DateTime64 column lies in one of the hours that `hour_bounds` binds."""
-    return f"""{column} >= fromUnixTimestamp64Milli({{from_ms:Int64}}, 'UTC')
-    AND {column} < fromUnixTimestamp64Milli({{to_ms:Int64}}, 'UTC')
+    return f"""{in_period(column)}
     AND intDiv(toUnixTimestamp64Milli({column}), {HOUR_MS}) IN {{hours:Array(Int64)}}"""
+
+
+def occurred_in_period() -> str:
+    """The same of events, beginning with the hours they may have been sent in: only those are a condition on the primary key."""
+    sent = f"SELECT toStartOfHour(sent_at) FROM telemetry.events_raw WHERE {in_period('occurred_at')}"
+    return f"toStartOfHour(sent_at) IN ({sent}) AND {in_period('occurred_at')}"
 
 
 _EVENTS: Final = f"kafka_partition = {{partition:UInt16}} AND {within_hours('occurred_at')}"

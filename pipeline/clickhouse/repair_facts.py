@@ -16,10 +16,9 @@ from pipeline.aggregation.exposures import Exposure, ExposureKey
 from pipeline.aggregation.watermark import HOUR_MS
 from pipeline.clickhouse.client import Client
 from pipeline.clickhouse.insert import encode, insert
-from pipeline.clickhouse.repair import STATES_FACTS
-from pipeline.clickhouse.state import Progress, rows_of
+from pipeline.clickhouse.repair import STATES_FACTS, in_period, occurred_in_period
+from pipeline.clickhouse.state import Progress, positions, rows_of
 from pipeline.clickhouse.tables import FIRST_EXPOSURES_RAW
-from schemas.partitioning import EVENT_PARTITIONS
 
 #: Differences found by one query, and named in the statements that repair them.
 FACTS_AT_ONCE: Final = 500
@@ -45,11 +44,6 @@ FROM telemetry.events_raw FINAL
 WHERE event_type = 'feature_exposure' AND subject != '' AND {STATES_FACTS} AND {condition}"""
 
 
-def _in_period(column: str) -> str:
-    begin, end = (f"fromUnixTimestamp64Milli({{{name}:Int64}}, 'UTC')" for name in ("from_ms", "to_ms"))
-    return f"{column} >= {begin} AND {column} < {end}"
-
-
 _FIRST: Final = "argMin((toUnixTimestamp64Milli(occurred_at), toString(event_id), variant), place)"
 
 
@@ -66,8 +60,7 @@ async def differing_facts(
         received_from_ms: no fact is called wrong for want of an event of an hour with a record received before this.
         after: only keys beyond this one.
     """
-    sent = "toStartOfHour(sent_at) IN (SELECT toStartOfHour(sent_at) FROM telemetry.events_raw WHERE "
-    exposures = _exposures(f"{sent}{_in_period('occurred_at')}) AND {_in_period('occurred_at')}")
+    exposures = _exposures(occurred_in_period())
     sql = f"""
 WITH exposures AS ({exposures})
 SELECT subject, flag, has_stored, stored, has_right, first
@@ -83,18 +76,17 @@ FULL OUTER JOIN
     SELECT
         subject, flag, (toUnixTimestamp64Milli(first_at), toString(event_id), toString(variant)) AS stored,
         (first_at, toUInt128(event_id)) AS stored_place, 1 AS has_stored,
-        {_in_period("first_at")} AND intDiv(toUnixTimestamp64Milli(first_at), {HOUR_MS}) IN ({_complete_hours()})
+        {in_period("first_at")} AND intDiv(toUnixTimestamp64Milli(first_at), {HOUR_MS}) IN ({_complete_hours()})
             AND (subject, flag, event_id, first_at, variant) NOT IN (SELECT subject, flag, event_id, occurred_at, variant FROM exposures)
             AS has_no_event
     FROM telemetry.first_exposures_raw FINAL
-    WHERE ({_in_period("first_at")}) OR (subject, flag) IN (SELECT subject, flag FROM exposures)
+    WHERE ({in_period("first_at")}) OR (subject, flag) IN (SELECT subject, flag FROM exposures)
 ) AS facts USING (subject, flag)
 WHERE (has_no_event OR (has_right AND (NOT has_stored OR stored_place > right_place)))
     AND (subject, flag) > ({{subject:String}}, {{flag:String}})
 ORDER BY subject, flag
 LIMIT {FACTS_AT_ONCE}"""
-    below = [progress[partition].position if partition in progress else 0 for partition in range(EVENT_PARTITIONS)]
-    bounds: dict[str, Any] = {"from_ms": from_ms, "to_ms": to_ms, "received_from_ms": received_from_ms, "below": below}
+    bounds: dict[str, Any] = {"from_ms": from_ms, "to_ms": to_ms, "received_from_ms": received_from_ms, "below": positions(progress)}
     bounds |= {"subject": after[0], "flag": after[1]}
     return [
         FactDifference((subject, flag), Exposure(*stored) if has_stored else None, Exposure(*first) if has_right else None)
@@ -132,9 +124,9 @@ def _complete_hours() -> str:
     SELECT hour FROM
     (
         SELECT {hour.format("occurred_at")}, min(received_at) AS first_at FROM telemetry.events_raw
-        WHERE event_type = 'feature_exposure' AND {_in_period("occurred_at")} GROUP BY hour
+        WHERE event_type = 'feature_exposure' AND {in_period("occurred_at")} GROUP BY hour
         UNION ALL
         SELECT {hour.format("start")}, min(first_received_at) AS first_at FROM telemetry.panes_raw
-        WHERE metric = 'feature_exposure' AND {_in_period("start")} GROUP BY hour
+        WHERE metric = 'feature_exposure' AND {in_period("start")} GROUP BY hour
     )
     GROUP BY hour HAVING min(first_at) >= fromUnixTimestamp64Milli({{received_from_ms:Int64}}, 'UTC')"""

@@ -16,10 +16,9 @@ from pipeline.aggregation.retention import ACTIVE_TYPES, UserDay, part_end
 from pipeline.aggregation.watermark import AHEAD_MS
 from pipeline.clickhouse.client import Client
 from pipeline.clickhouse.insert import encode, insert
-from pipeline.clickhouse.repair import STATES_FACTS
-from pipeline.clickhouse.state import Progress, rows_of
+from pipeline.clickhouse.repair import STATES_FACTS, in_period, occurred_in_period
+from pipeline.clickhouse.state import Progress, positions, rows_of
 from pipeline.clickhouse.tables import USER_DAYS_RAW
-from schemas.partitioning import EVENT_PARTITIONS
 
 #: Differences found by one query.
 USER_DAYS_AT_ONCE: Final = 10_000
@@ -43,11 +42,6 @@ def _events(condition: str) -> str:
     return f"FROM telemetry.events_raw FINAL WHERE event_type IN ({_TYPES}) AND user_id != '' AND {STATES_FACTS} AND {condition}"
 
 
-def _in_period(column: str) -> str:
-    begin, end = (f"fromUnixTimestamp64Milli({{{name}:Int64}}, 'UTC')" for name in ("from_ms", "to_ms"))
-    return f"{column} >= {begin} AND {column} < {end}"
-
-
 async def differing_user_days(
     client: Client, parts_ms: Sequence[int], progress: Mapping[int, Progress], received_from_ms: int, after: UserDay
 ) -> list[UserDayDifference]:
@@ -60,24 +54,22 @@ async def differing_user_days(
         received_from_ms: every event that was received since is still there.
         after: only those beyond this one.
     """
-    sent = f"toStartOfHour(sent_at) IN (SELECT toStartOfHour(sent_at) FROM telemetry.events_raw WHERE {_in_period('occurred_at')})"
     sql = f"""
 SELECT user_id, toUnixTimestamp(since) * 1000 AS since_ms, max(facts.is_stored) AS is_stored
 FROM
 (
     SELECT user_id, {_SINCE} AS since, 0 AS is_stored, 1 AS is_event, kafka_offset < {{below:Array(UInt64)}}[kafka_partition + 1] AS is_due
-    {_events(f"{sent} AND {_in_period('occurred_at')}")}
+    {_events(occurred_in_period())}
     UNION ALL
     SELECT user_id, since, 1 AS is_stored, 0 AS is_event, 0 AS is_due
-    FROM telemetry.user_days_raw WHERE {_in_period("since")}
+    FROM telemetry.user_days_raw WHERE {in_period("since")}
 ) AS facts
 WHERE (user_id, toUnixTimestamp(since) * 1000) > ({{user_id:String}}, {{since_ms:Int64}})
 GROUP BY user_id, since
 HAVING if(is_stored, NOT max(is_event) AND since_ms >= {{certain_ms:Int64}}, max(is_due))
 ORDER BY user_id, since
 LIMIT {USER_DAYS_AT_ONCE}"""
-    below = [progress[partition].position if partition in progress else 0 for partition in range(EVENT_PARTITIONS)]
-    bounds: dict[str, Any] = {"from_ms": parts_ms[0], "to_ms": part_end(parts_ms[-1]), "below": below}
+    bounds: dict[str, Any] = {"from_ms": parts_ms[0], "to_ms": part_end(parts_ms[-1]), "below": positions(progress)}
     bounds |= {"user_id": after[0], "since_ms": after[1], "certain_ms": received_from_ms + AHEAD_MS}
     rows = await rows_of(client, sql, bounds)
     return [UserDayDifference((user_id, since_ms), bool(is_stored)) for user_id, since_ms, is_stored in rows]
@@ -104,7 +96,7 @@ async def _with_events(client: Client, days: Sequence[UserDay]) -> set[UserDay]:
     active: set[UserDay] = set()
     for some, named in _in_groups(days):
         bounds = {"from_ms": min(since_ms for _, since_ms in some), "to_ms": max(part_end(since_ms) for _, since_ms in some)}
-        where = f"{_in_period('occurred_at')} AND (user_id, toUnixTimestamp({_SINCE})) IN ({named})"
+        where = f"{in_period('occurred_at')} AND (user_id, toUnixTimestamp({_SINCE})) IN ({named})"
         rows = await rows_of(client, f"SELECT DISTINCT user_id, toUnixTimestamp({_SINCE}) * 1000 {_events(where)}", bounds)
         active |= {(user_id, since_ms) for user_id, since_ms in rows}
     return active

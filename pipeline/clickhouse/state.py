@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pipeline.aggregation.panes import Snapshot
 from pipeline.clickhouse.client import Client
 from schemas.metrics import METRICS
+from schemas.partitioning import EVENT_PARTITIONS
 
 #: A row of RowBinary: a UUID is two little-endian halves, the first one first.
 _COUNTED: Final = np.dtype([("offset", "<u8"), ("event_id", "<u8", (2,)), ("content_hash", "<u8")])
@@ -24,6 +25,11 @@ class Progress:
 
     position: int
     watermark_ms: int
+
+
+def positions(progress: Mapping[int, Progress]) -> list[int]:
+    """The position of every partition in order, 0 where nothing is known: what `{below:Array(UInt64)}[kafka_partition + 1]` looks up."""
+    return [progress[partition].position if partition in progress else 0 for partition in range(EVENT_PARTITIONS)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,5 @@ CREATE OR REPLACE VIEW telemetry.recipes_viewed_daily
     day Date COMMENT 'Day of occurred_at, UTC',
     views UInt64 COMMENT 'Events of type recipe_view, under whatever name they were sent'
 )
-AS SELECT toDate(start, 'UTC') AS day, sum(count) AS views
-FROM telemetry.panes
-WHERE metric = 'recipe_interaction' AND labels['action'] = 'view' AND count > 0
-GROUP BY day
+AS SELECT day, views FROM telemetry.recipe_interactions_daily WHERE views > 0
 COMMENT 'Recipes viewed on each day, UTC, only where there are events; repeats and bots do not count. Fresh within a second; late events change closed days within a minute.'

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from schemas.metrics import METRICS
 from schemas.partitioning import partition_of
-from tests.chaos.expected_series import series_of
+from tests.chaos.expected_series import THRESHOLDS, series_of
 from tests.chaos.traffic_types import OTHER_TYPES
 
 POOL_PER_TYPE: Final = 2_000
@@ -43,7 +43,6 @@ _ROUTES: Final = (
 _PAGES: Final = ("/", "/menu", "/menu/{menu_id}", "/recipes", "/recipes/{recipe_id}", "/profile", "/search", "/shopping-list")
 
 #: Google's thresholds, by which the product rates a value again.
-_GOOD_AND_NOT_POOR: Final = {"LCP": (2500, 4000), "INP": (200, 500), "CLS": (0.1, 0.25), "FCP": (1800, 3000), "TTFB": (800, 1800)}
 
 Series = tuple[str, tuple[str, ...]]
 #: A series and what an event adds to its sum, in millionths.
@@ -198,7 +197,7 @@ def _api_request(rng: random.Random) -> _Properties:
 def _web_vital(rng: random.Random) -> _Properties:
     name, page = rng.choice(("LCP", "INP", "CLS", "FCP", "TTFB")), rng.choice(_PAGES)
     value = round(rng.lognormvariate(-3, 1), 4) if name == "CLS" else round(rng.lognormvariate(6.5, 0.7), 1)
-    good, not_poor = _GOOD_AND_NOT_POOR[name]
+    good, not_poor = THRESHOLDS[name]
     rating = "good" if value <= good else "needs-improvement" if value <= not_poor else "poor"
     properties = {"name": name, "value": value, "rating": rating, "page": page, "metric_id": f"v5-{rng.getrandbits(30):09d}"}
     return properties, "web_vital", (name, page, rating), value

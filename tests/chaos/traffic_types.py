@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable
 from typing import Any, Final
 
+from tests.chaos.expected_series import THRESHOLDS
+
 Properties = dict[str, Any]
 
 _ROUTES: Final = ("/menus", "/menus?week=4", "/recipes/{id}", "/recipes/{id}#steps", "/login", "/users/4711/menus")
@@ -27,8 +29,7 @@ def _recipe(rng: random.Random) -> Properties:
 def _web_vital(rng: random.Random) -> Properties:
     """What the sender makes of the value is drawn apart from it: only the value may decide."""
     name = rng.choice(tuple(_VITALS))
-    edge = {"LCP": 2_500, "INP": 200, "CLS": 0.1, "FCP": 1_800, "TTFB": 800, "FID": 100}[name]
-    value = edge if rng.random() < 0.02 else round(rng.uniform(0, _VITALS[name]), 4)
+    value = THRESHOLDS[name][0] if rng.random() < 0.02 else round(rng.uniform(0, _VITALS[name]), 4)
     return {"name": name, "value": value, "rating": rng.choice(_RATINGS), "page": rng.choice(_PAGES)}
 
 

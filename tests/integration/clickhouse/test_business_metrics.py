@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, timedelta, tzinfo
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -15,7 +15,7 @@ from pipeline.clickhouse.migrations import all_views
 from pipeline.clickhouse.tables import FIRST_EXPOSURES_RAW, PARTITION_PROGRESS, USER_DAYS_RAW
 from schemas.event_types import EVENT_TYPES
 from schemas.timestamps import to_ms
-from tests.integration.clickhouse.business import ACTIVE, BEGIN, DAILY, HOUR_S, WATERMARK, WINDOWED, Event, events
+from tests.integration.clickhouse.business import ACTIVE, BEGIN, DAILY, HOUR_S, WATERMARK, WINDOWED, Event, events, has_ended
 from tests.integration.clickhouse.rows import event_row, write, write_events
 from tests.integration.clickhouse.test_repair_check import panes_of, write_snapshots
 
@@ -118,7 +118,7 @@ async def test_d7_is_retention_on_day_seven(client: Client, suffix: str) -> None
         users = [found for found in days.values() if min(found) == cohort]
         seventh = cohort + timedelta(days=7)
         retained = sum(seventh in found for found in users)
-        mature = datetime.combine(seventh + timedelta(days=1), datetime.min.time(), ZONES[suffix]) <= WATERMARK
+        mature = has_ended(seventh, ZONES[suffix])
         expected.append((cohort, len(users), retained, retained / len(users) if mature else None, mature))
     assert await rows_of(client, f"SELECT * FROM user_retention_7d{suffix} ORDER BY cohort_day") == expected
 

@@ -89,7 +89,7 @@ async def test_bots_are_in_the_events_and_in_no_business_number(stack: Stack) ->
     assert stack.query("SELECT DISTINCT user_id FROM user_days WHERE user_id IN ('bot-1', 'person-1')") == [{"user_id": "person-1"}]
     report = reconciled(stack, long_ago)
     assert report["events"] >= 6
-    assert (report["panes"], report["facts"]) == ([], []), report
+    assert (report["panes"], report["facts"], report["user_days"]) == ([], [], []), report
 
 
 async def test_wrong_clocks_are_put_right_and_good_ones_left_alone(stack: Stack) -> None:
