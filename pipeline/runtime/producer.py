@@ -62,9 +62,11 @@ async def start_producer(
     )
     try:
         await producer.start()
-    except KafkaConnectionError as error:
+    except BaseException as error:  # whoever waits may be cancelled meanwhile, and then nobody else could stop it
         await producer.stop()
-        raise unreachable(bootstrap_servers, error) from error
+        if isinstance(error, KafkaConnectionError):
+            raise unreachable(bootstrap_servers, error) from error
+        raise
     return producer
 
 

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import asyncio
+import gc
 import time
+import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -8,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from pipeline.embedded.ports import free_port
 from pipeline.runtime.errors import RetryAfter, Stop
-from pipeline.runtime.producer import Message, send_all, start_producer
+from pipeline.runtime.producer import Message, send_all, start_producer, stop_producer
 from schemas.partitioning import partition_of
 from tests.integration.runtime.topics import new_topic
 from tests.stack_fixtures import embedded_broker
@@ -36,6 +40,25 @@ async def test_without_a_partition_the_key_decides_as_our_rule_says(kafka: str) 
     landed = await send_all(producer, [Message(topic, b"x", key.encode()) for key in keys])
     await producer.stop()
     assert [one.partition for one in landed] == [partition_of(key) for key in keys]
+
+
+async def test_a_start_that_is_cancelled_leaves_nothing_open(kafka: str) -> None:
+    """However far it had come; what stays open says so when it is collected."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", ResourceWarning)
+        for steps in range(1, 40):
+            starting = asyncio.create_task(start_producer(kafka, "test"))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            if starting.done():
+                await stop_producer(starting.result())
+            else:
+                starting.cancel()
+                with suppress(asyncio.CancelledError):
+                    await stop_producer(await starting)
+            del starting
+        gc.collect()
+    assert [str(one.message) for one in said] == []
 
 
 async def test_a_message_that_is_too_large_for_the_producer_ends_the_process(kafka: str) -> None:
