@@ -105,6 +105,7 @@ def sql_as_judged(comparison: Comparison, window_from_ms: int, window_to_ms: int
             _count(quantity.metric, values) for values in (quantity.metric.error_values, quantity.metric.total_values)
         )
     selection = "".join(f" AND ifNull({name}, '') = {_quoted(value)}" for name, value in comparison.labels)
+    selection += "" if quantity.metric.counts_bots else " AND empty(bot_reasons)"
     return (
         f"SELECT {numerator} AS numerator, {denominator} AS denominator, numerator / denominator AS value FROM telemetry.{quantity.view}"
         f" WHERE occurred_at >= '{_sql_time(window_from_ms)}' AND occurred_at < '{_sql_time(window_to_ms)}'{selection}"
