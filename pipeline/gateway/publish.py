@@ -172,9 +172,11 @@ class Publisher:
                 raise
             if landed.timestamp_type == _LOG_APPEND_TIME and landed.offset >= 0:
                 acceptance.acknowledged(lane.partition, landed.offset, len(lane.sent), landed.timestamp, self._clock.monotonic())
-            else:  # Kafka had it from an earlier attempt, and has forgotten where
+            else:  # Kafka had it from an earlier attempt and has forgotten where, or the topic has another kind of stamp
                 acceptance.lost_track(lane.sent_at)
             self._settle(lane, acknowledged=True)
+            if landed.offset < 0:  # nothing more of this connection could be claimed: the next one has a source of its own
+                raise KafkaError("Kafka does not say where it has a batch")
 
     def _fill(self, batch: BatchBuilder, lane: _Lane, marks: Sequence[tuple[str, bytes]]) -> None:
         """Move records of `lane` into `batch` until it is full; those whose request was given up are dropped."""
