@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, Final
 from pipeline.aggregation.paths import path_template
 from pipeline.runtime.clock import Clock, SystemClock
 from pipeline.sdk.methods import EventMethods
+from pipeline.sdk.quiet_log import QuietLog
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -18,7 +18,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_LOG: Final = logging.getLogger("pipeline.sdk")
 _MAX_DURATION_MS: Final = 3_600_000.0
 _FAILED: Final = 500
 #: nginx's word for a client that went away before it had an answer.
@@ -53,6 +52,7 @@ class TelemetryMiddleware:
         self, app: App, *, telemetry: EventMethods, user_id: Callable[[Scope], str | None] | None = None, clock: Clock | None = None
     ) -> None:
         self._app, self._telemetry, self._user_id, self._clock = app, telemetry, user_id, clock or SystemClock()
+        self._log = QuietLog(self._clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -87,11 +87,11 @@ class TelemetryMiddleware:
             user_id = None if self._user_id is None else self._user_id(scope)
             route, status = route_of(scope, request.prefix), request.status or status
             self._telemetry.api_request(method=scope["method"], route=route, status_code=status, duration_ms=duration_ms, user_id=user_id)
-        except Exception:  # whatever the hook or the scope is like, the request has been answered
-            _LOG.warning("a request could not be reported to telemetry", exc_info=True)
+        except Exception as error:  # whatever the hook or the scope is like, the request has been answered
+            self._log.warning("hook", f"a request could not be reported to telemetry: {error!r}")
 
 
-def route_of(scope: Scope, prefix: str = "") -> str:
+def route_of(scope: Scope, prefix: str) -> str:
     """The template of the route that answered, below the server's own `prefix`, never with what a client put into it.
 
     A router says only its own part (`/menus/{menu_id}`); what stands before that in the path are mounts and the prefixes of routers.

@@ -33,21 +33,23 @@ class Sender:
     def run(self) -> None:
         """Until the queue is closed and empty, or its time is up."""
         while batch := self._queue.take():
-            try:
-                self._deliver(batch)
-            except Exception:  # the thread must go on, whatever happened to this batch
-                logging.getLogger(__name__).exception("the telemetry SDK failed on a batch of %d events", len(batch))
-                self._queue.settle(batch, dropped="failed")
+            self._deliver(batch)
         self._transport.close()
 
     def _deliver(self, batch: Sequence[bytes]) -> bool:
         """False when there is no more time; then nothing is said about the batch."""
-        outcome = self._insist(batch)
+        try:
+            outcome = self._insist(batch)
+            if isinstance(outcome, Taken):
+                self._tell("rejected", batch, outcome.rejected)
+                self._tell("warned about", batch, outcome.warnings)
+        except Exception:  # the thread must go on, whatever happened to this batch
+            logging.getLogger(__name__).exception("the telemetry SDK failed on a batch of %d events", len(batch))
+            self._queue.settle(batch, dropped="failed")
+            return True
         if isinstance(outcome, TryAgain):
             return False
         if isinstance(outcome, Taken):
-            self._tell("rejected", batch, outcome.rejected)
-            self._tell("warned about", batch, outcome.warnings)
             self._queue.settle(batch, rejected=len(outcome.rejected), warned=len(outcome.warnings))
         elif outcome.status in (_TOO_LARGE, _GATEWAY_FAILED) and len(batch) > 1:
             return self._deliver(batch[: len(batch) // 2]) and self._deliver(batch[len(batch) // 2 :])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 import time
 import zlib
@@ -61,9 +60,6 @@ class Refused:
     message: str
 
 
-# Whatever a request needs is loaded now: a process that forks while its thread is loading leaves the child a half-loaded module, for good.
-codecs.lookup("idna")
-
 Outcome = Taken | TryAgain | Refused
 
 
@@ -85,7 +81,8 @@ class Transport:
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
         try:
-            is_http = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+            # This loads the codec of names, too: a process that forks while its thread loads it leaves the child half of it, for good.
+            is_http = parts.scheme in ("http", "https") and bool(parts.hostname and parts.hostname.encode("idna")) and parts.port != 0
             is_usable = is_http and self.url.isascii() and self.url.isprintable() and " " not in self.url
         except ValueError:
             is_usable = False

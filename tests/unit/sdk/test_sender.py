@@ -120,6 +120,19 @@ def test_a_failure_of_the_sdk_itself_costs_one_batch(caplog: pytest.LogCaptureFi
     assert "ZeroDivisionError" in caplog.text
 
 
+def test_a_failure_in_half_of_a_batch_is_counted_once() -> None:
+    """What the other half has become stays what it is, and nothing is queued any more, nor less than nothing."""
+
+    def answer(numbers: list[int]) -> Outcome:
+        if numbers == [3]:
+            raise ZeroDivisionError
+        return Taken() if len(numbers) == 1 else Refused(413, "too large")
+
+    queue, _ = deliver(answer, 4)
+    stats = queue.stats()
+    assert (stats.sent, stats.dropped, stats.queued) == (3, {"failed": 1}, 0)
+
+
 def test_a_refusal_is_final() -> None:
     """One request, no pause."""
     queue, transport = deliver(after([Refused(401, "401 no")]), 3)
