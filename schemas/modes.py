@@ -5,7 +5,8 @@
 - observe: likewise, and the sender is not told.
 
 The table is part of the version, as the schemas are, so that every worker and every replay decides alike. What it decides is no number:
-an event that breaks its schema is in no pane and no fact, whatever the mode (`pipeline/decisions/0007`).
+an event that breaks its schema is in no pane and no fact, whatever the mode (`pipeline/decisions/0007`). Its id is used where it is stored,
+though: sent again under the same id and corrected it is a conflict, where one that was refused would count.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from pipeline.agents.flushes import flush_values
 from pipeline.agents.ingest import Ingest
 from pipeline.agents.outlet import Outlet
 from pipeline.agents.writer import Writer
-from pipeline.aggregation.clock_skew import FIRST_RECEIVED_AT
+from pipeline.aggregation.clock_skew import with_first_received
 from pipeline.aggregation.partition import MOVED_FROM
 from pipeline.runtime.chunk_source import ChunkSource
 from pipeline.runtime.clock import Clock
@@ -110,7 +110,6 @@ def forwarded(record: ConsumerRecord) -> Message:
     assert not isinstance(one, BadEvent), "only valid events are moved"
     event = one[0]
     key = event_key(event.get("user_id"), event.get("session_id"), event["event_id"])
-    headers = [*without_acceptance(record.headers), (MOVED_FROM, str(record.partition).encode())]
-    if all(name != FIRST_RECEIVED_AT for name, _ in record.headers):
-        headers.append((FIRST_RECEIVED_AT, str(record.timestamp).encode()))
+    moved = [*without_acceptance(record.headers), (MOVED_FROM, str(record.partition).encode())]
+    headers = with_first_received(moved, record.timestamp)
     return Message(EVENTS.name, key=key.encode(), value=record.value, partition=partition_of(key), headers=headers)

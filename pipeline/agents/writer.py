@@ -184,7 +184,7 @@ def _groups(letters: Iterable[DeadLetter]) -> Iterator[list[DeadLetter]]:
     size = 0
     for letter in letters:
         group.append(letter)
-        size += len(letter.value)
+        size += len(letter.value) + sum(len(name) + len(value) for name, value in letter.record_headers)
         if len(group) == LETTERS_AT_ONCE or size > LETTER_BYTES_AT_ONCE:
             yield group
             group, size = [], 0

@@ -6,7 +6,7 @@ forwarded or replayed the stamp of the first one, in a header.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -34,6 +34,14 @@ def clock_skew_ms(sent_at: datetime, occurred_ms: int, received_ms: int, headers
     if abs(skew_ms) <= BELIEVED_MS or occurred_ms + skew_ms < _FIRST_MS:  # a time before all times is no better than what was sent
         return 0
     return skew_ms
+
+
+def with_first_received(headers: Iterable[tuple[str, bytes]], received_ms: int) -> list[tuple[str, bytes]]:
+    """Headers for another record of the same event, which say when the first one was received."""
+    kept = list(headers)
+    if all(name != FIRST_RECEIVED_AT for name, _ in kept):
+        kept.append((FIRST_RECEIVED_AT, str(received_ms).encode()))
+    return kept
 
 
 def _first_received_ms(received_ms: int, headers: Sequence[tuple[str, bytes]]) -> int:

@@ -143,8 +143,11 @@ class PartitionState:
             else:
                 for metric, labels, value in feeds(event):
                     fold(start_ms, metric, labels, value, candidate.offset, received_ms)
-            if not event.get("bot_reasons"):
+            if event["event_type"] in _FACT_TYPES and not event.get("bot_reasons"):
                 _add_facts(event, occurred_ms, folded)
+
+
+_FACT_TYPES: Final = ACTIVE_TYPES | {"feature_exposure"}
 
 
 def _add_facts(event: AnyEvent, occurred_ms: int, folded: Folded) -> None:
@@ -152,7 +155,7 @@ def _add_facts(event: AnyEvent, occurred_ms: int, folded: Folded) -> None:
     if event_type in ACTIVE_TYPES:
         if (active := user_day(event, occurred_ms)) is not None:
             folded.user_days.add(active)
-    elif event_type == "feature_exposure" and (fact := exposure(event, occurred_ms)) is not None:
+    elif (fact := exposure(event, occurred_ms)) is not None:
         key, seen = fact
         folded.exposures[key] = min(seen, folded.exposures.get(key, seen))
 

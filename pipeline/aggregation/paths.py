@@ -30,7 +30,6 @@ _ID: Final = re.compile(
 )
 
 
-@lru_cache(maxsize=2_048)  # a site has few routes; what has an id of its own is worked out in 2 to 4 us
 def path_template(path: str) -> str:
     """The path of a URL or of a page, without query and fragment, with `:id` for each segment that names one thing among many.
 
@@ -41,6 +40,11 @@ def path_template(path: str) -> str:
     """
     if "?" in path or "#" in path:
         path = path.split("?", 1)[0].split("#", 1)[0]
+    return _template(path)
+
+
+@lru_cache(maxsize=2_048)  # a site has few routes; what has an id of its own is worked out in 2 to 4 us
+def _template(path: str) -> str:
     if "://" in path and (origin := _ORIGIN.match(path)) is not None:
         path = path[origin.end() :]
     if _MAY_HAVE_ID.search(path) is not None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
-from pipeline.aggregation.clock_skew import FIRST_RECEIVED_AT
+from pipeline.aggregation.clock_skew import with_first_received
 from pipeline.aggregation.partition import MOVED_FROM
 from pipeline.dead_letters.fixes import FIXES, derived_id
 from schemas.dead_letter import ATTEMPTS, ORIGIN, DeadLetter
@@ -116,9 +116,8 @@ def lost_because(letter: DeadLetter) -> BadEvent | None:
 
 def _headers(letter: DeadLetter, fixes: Sequence[str]) -> tuple[tuple[str, bytes], ...]:
     """The record's own, and where it comes from. An event counts by the time it was first received, not by that of a replay."""
-    own = [(name, value) for name, value in letter.record_headers if name != MOVED_FROM]
-    if not any(name == FIRST_RECEIVED_AT for name, _ in own):
-        own.append((FIRST_RECEIVED_AT, str(letter.failed_at_ms).encode()))
+    kept = [(name, value) for name, value in letter.record_headers if name != MOVED_FROM]
+    own = with_first_received(kept, letter.failed_at_ms)
     ours = [(ORIGIN, letter.first_place.encode()), (ATTEMPTS, str(letter.attempts + 1).encode())]
     return (*own, *ours, *((FIX, name.encode()) for name in fixes))
 

@@ -8,7 +8,7 @@ list has those too: the list marks them.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, Literal
 
@@ -48,14 +48,10 @@ def _of_user_agent(user_agent: str) -> tuple[BotReason, ...]:
     return ("crawler",) if any(pattern.search(user_agent) for pattern in _CRAWLERS) else ()
 
 
-def _patterns(*, of: Collection[str] = (), but: Collection[str] = ()) -> list[re.Pattern[str]]:
-    known = [entry["pattern"] for entry in CRAWLER_USER_AGENTS_DATA if _has(entry["tags"], of) and not set(but) & set(entry["tags"])]
-    return [re.compile("|".join(known[i : i + _TOGETHER])) for i in range(0, len(known), _TOGETHER)]
+def _joined(patterns: Sequence[str]) -> list[re.Pattern[str]]:
+    return [re.compile("|".join(patterns[i : i + _TOGETHER])) for i in range(0, len(patterns), _TOGETHER)]
 
 
-def _has(tags: Collection[str], of: Collection[str]) -> bool:
-    return not of or bool(set(of) & set(tags))
-
-
-_HEADLESS: Final = _patterns(of=[_AUTOMATION])
-_CRAWLERS: Final = _patterns(but=[_AUTOMATION, _LIBRARY])
+_KNOWN: Final = [(entry["pattern"], set(entry["tags"])) for entry in CRAWLER_USER_AGENTS_DATA]
+_HEADLESS: Final = _joined([pattern for pattern, tags in _KNOWN if _AUTOMATION in tags])
+_CRAWLERS: Final = _joined([pattern for pattern, tags in _KNOWN if tags.isdisjoint({_AUTOMATION, _LIBRARY})])
