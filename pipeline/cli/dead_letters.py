@@ -14,7 +14,7 @@ from pipeline.cli.options import DataDir, Format
 
 if TYPE_CHECKING:
     from pipeline.cli.address import Target
-    from pipeline.cli.replaying import Report, Request
+    from pipeline.cli.replaying import EVERY, Report, Request
     from pipeline.dead_letters.letters import Filter
     from pipeline.dead_letters.summary import Summary
 
@@ -52,6 +52,7 @@ def list_(
     Example: `telemetry dlq list`, `telemetry dlq list --source menu-api --since 2026-11-23 --format json`
     """
     from pipeline.cli.address import resolve
+    from pipeline.cli.tailing import clean
     from pipeline.dead_letters.letters import Filter
     from pipeline.dead_letters.summary import as_text
 
@@ -62,7 +63,7 @@ def list_(
 
         print(orjson.dumps({"groups": [group.as_document() for group in summary.groups]}).decode())
     elif summary.groups:
-        print("\n".join(as_text(summary.groups)))
+        print("\n".join(map(clean, as_text(summary.groups))))
     else:
         print("no dead letters")
     return 0
@@ -115,16 +116,14 @@ def replay(
         raise ConfigurationError(f"--fix {unknown[0]}: there is no such fix; there are {', '.join(FIXES)}")
     if max_ is not None and max_ < 1:
         raise ConfigurationError("--max must be at least 1")
-    request = Request(Filter(reason, event_type, source, _ms(since), _ms(until)), tuple(fix or ()), force=force)
-    if max_ is not None:
-        request = Request(request.letters, request.fixes, max_, force)
+    request = Request(Filter(reason, event_type, source, _ms(since), _ms(until)), tuple(fix or ()), max_ or EVERY, force)
     report = Report()
     try:
         asyncio.run(_replay(resolve(data_dir), request, report, dry_run=dry_run))
+    except ConfigurationError:
+        raise
     except (TelemetryError, KeyboardInterrupt) as end:
-        if isinstance(end, ConfigurationError):
-            raise
-        so_far = f"{report.replayed:,} letters were replayed" if report.replayed else "nothing was replayed"
+        so_far = "nothing was sent" if dry_run else f"{report.replayed:,} letters were replayed, some more may have been"
         raise Stop(f"{str(end) or 'interrupted'}; {so_far}; run it again, what has arrived counts once") from end
     _print(report, format, dry_run=dry_run)
     return 0 if report.is_whole else 1
@@ -185,7 +184,9 @@ def _print(report: Report, format: Format, *, dry_run: bool) -> None:
 
         print(orjson.dumps({"dry_run": dry_run, **report.as_document()}).decode())
     else:
-        print("\n".join(as_text(report, dry_run=dry_run)))
+        from pipeline.cli.tailing import clean
+
+        print("\n".join(map(clean, as_text(report, dry_run=dry_run))))
 
 
 def as_text(report: Report, *, dry_run: bool) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -27,6 +28,8 @@ from schemas.topics import EVENTS
 Publish = Callable[[Sequence[Ready]], Awaitable[None]]
 
 _NUMBERS: Final = ("matched", "ready", "replayed", "stored", "given_up", "unreadable", "unread_records", "has_more")
+#: More letters than there can be.
+EVERY: Final = sys.maxsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Request:
 
     letters: Filter
     fixes: tuple[str, ...] = ()
-    most: int = 1 << 62
+    most: int = EVERY
     force: bool = False
 
 

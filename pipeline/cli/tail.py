@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from pipeline.cli.tail_screen import Screen
     from pipeline.cli.tailing import Wanted
 
-_WAIT_S = 1.0
-
 
 def tail(
     *,
@@ -70,13 +68,17 @@ async def _watch(servers: str, shown: Screen, wanted: Wanted, since_ms: int | No
     topics = (DLQ,) if only_rejected else (EVENTS, DLQ)
     async with TopicsNow(servers, topics, since_ms) as now:
         print(f"watching {' and '.join(topic.name for topic in topics)} on {servers}; Ctrl-C ends it", file=sys.stderr, flush=True)
+        told = ""
         while True:
             try:
                 records, skipped = await now.next()
             except RetryAfter as away:
-                shown.note(str(away))
-                await asyncio.sleep(_WAIT_S)
+                if str(away) != told:
+                    told = str(away)
+                    shown.note(told)
+                await asyncio.sleep(away.seconds)
                 continue
+            told = ""
             if skipped:
                 shown.note(f"skipped {skipped:,} records: more came than can be shown")
             shown.show([seen for seen in seen_in(records) if wanted(seen)])

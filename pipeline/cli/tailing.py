@@ -99,7 +99,7 @@ def line_of(seen: Seen) -> Line:
     """For people: nothing in it moves a cursor, and lists, which may say something of somebody's health, are only counted."""
     about = f"{seen.event_type or '?':<22} {seen.service or '?':<16} {seen.user_id or '-':<12}"
     text = f"rejected {seen.code}: {seen.reason}" if seen.event is None else _properties(seen.event["properties"])
-    return Line(isoformat_of(seen.at_ms)[11:23], _clean(about), _clean(text))
+    return Line(isoformat_of(seen.at_ms)[11:23], clean(about), clean(text))
 
 
 def _properties(properties: Any) -> str:
@@ -113,7 +113,8 @@ def _short(value: Any) -> str:
     return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """Text of somebody else's for a terminal, which would obey its control and bidirectional characters."""
     return _CONTROL.sub("�", text)
 
 

@@ -82,13 +82,14 @@ class TopicsNow:
             Stop: reading is not allowed.
         """
         try:
+            skipped = await self._skip_if_behind()  # first: what has been read must not be lost when this fails
             batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_MOST_RECORDS)
             records = [record for batch in batches.values() for record in batch]
             self._quiet = 0 if records else self._quiet + 1
             if self._quiet > _QUIET_POLLS:
                 await asyncio.wait_for(self._consumer.end_offsets(self._partitions[-1:]), _ANSWER_S)
                 self._quiet = 0
-            return records, await self._skip_if_behind()
+            return records, skipped
         except (KafkaError, TimeoutError) as error:
             raise reaction(error, "watching") from error
 

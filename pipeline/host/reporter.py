@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 from prometheus_client import Counter, Gauge
 
 from pipeline.host.usage import Usage, usage_event
@@ -72,7 +73,7 @@ class Reporter:
     async def _connect(self) -> None:
         try:
             self._producer = await start_producer(self._bootstrap_servers, "nutricoach-host")
-        except Stop as away:
+        except (Stop, KafkaError) as away:
             self._waiting.goes_on(str(away))
 
     async def _send(self, message: Message) -> bool:
