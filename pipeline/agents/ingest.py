@@ -126,8 +126,7 @@ def _count(folded: Folded, decoded: Decoded) -> None:
     metrics.EVENTS.labels("repeat").inc(folded.repeats)
     metrics.EVENTS.labels("moved").inc(len(folded.moved))
     metrics.LATE.inc(len(folded.stale))
-    for counted in folded.counted if decoded.violations else ():
-        if (violation := decoded.violations.get(counted.index)) is not None:
-            metrics.VIOLATIONS.labels(violation.event_type).inc()
+    for violation in decoded.violations.values():
+        metrics.VIOLATIONS.labels(violation.event_type).inc()
     for bad in folded.bad.values():
         metrics.DEAD_LETTERS.labels(bad.code).inc()

@@ -9,7 +9,7 @@ LATE = Counter("nutricoach_worker_stale_marks_total", "Hours marked for repair b
 DEAD_LETTERS = Counter("nutricoach_worker_dead_letters_total", "Records refused, by reason.", ["error_code"])
 VIOLATIONS = Counter(
     "nutricoach_worker_schema_violations_total",
-    "Events stored though they break their schema, by type: it is not enforced.",
+    "Records read that break a schema which is not enforced, by type.",
     ["event_type"],
 )
 FLUSHES = Histogram(

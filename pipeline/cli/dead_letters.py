@@ -14,7 +14,7 @@ from pipeline.cli.options import DataDir, Format
 
 if TYPE_CHECKING:
     from pipeline.cli.address import Target
-    from pipeline.cli.replaying import EVERY, Report, Request
+    from pipeline.cli.replaying import Report, Request
     from pipeline.dead_letters.letters import Filter
     from pipeline.dead_letters.summary import Summary
 
@@ -107,7 +107,7 @@ def replay(
     Example: `telemetry dlq replay --reason unknown_schema_version --fix set-version-1 --dry-run`, then the same without --dry-run
     """
     from pipeline.cli.address import resolve
-    from pipeline.cli.replaying import Report, Request
+    from pipeline.cli.replaying import EVERY, Report, Request
     from pipeline.dead_letters.fixes import FIXES
     from pipeline.dead_letters.letters import Filter
     from pipeline.runtime.errors import ConfigurationError, Stop, TelemetryError

@@ -52,7 +52,7 @@ async def _refuses_connections(host: str, port: int) -> None:
         while True:
             try:
                 _, writer = await asyncio.open_connection(host, port)
-            except ConnectionRefusedError:
+            except ConnectionError:  # refused, or reset when it was still waiting to be taken
                 return
             writer.close()
             await writer.wait_closed()
