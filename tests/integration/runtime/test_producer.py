@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from pipeline.embedded.ports import free_port
 from pipeline.runtime.errors import RetryAfter, Stop
-from pipeline.runtime.producer import Message, send_all, start_producer, stop_producer
+from pipeline.runtime.producer import Message, send_all, start_producer
 from schemas.partitioning import partition_of
 from tests.integration.runtime.topics import new_topic
 from tests.stack_fixtures import embedded_broker
