@@ -51,12 +51,25 @@ class Reassign(_Command):
     target: Line
 
 
+class Snooze(_Command):
+    """Page nobody about the incident before `until`; who was paged is paged again then if nobody has acknowledged it."""
+
+    action: Literal["snooze"] = "snooze"
+    incident_key: Digest
+    until: Timestamp
+
+
 class Silence(_Command):
-    """Hold back every page of `rule` until `until`; what is still open then pages. Resolutions are never held back."""
+    """Hold back every page of `rule` until `until`; what is still open then pages. Resolutions are never held back.
+
+    rule: its name, or `*` for all; labels: only incidents that have all of these; starts_at: null for now, later for a maintenance window.
+    """
 
     action: Literal["silence"] = "silence"
     silence_id: Line
     rule: Line
+    labels: dict[Line, Line] = {}
+    starts_at: Timestamp | None = None
     until: Timestamp
     reason: Line
 
@@ -68,7 +81,7 @@ class Unsilence(_Command):
     silence_id: Line
 
 
-Command = Annotated[Ack | Unack | Reassign | Silence | Unsilence, Field(discriminator="action")]
+Command = Annotated[Ack | Unack | Reassign | Snooze | Silence | Unsilence, Field(discriminator="action")]
 _COMMAND: Final[TypeAdapter[Command]] = TypeAdapter(Command)
 
 

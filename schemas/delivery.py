@@ -11,18 +11,22 @@ from schemas.timestamps import Timestamp
 
 SCHEMA_VERSION: Final = 1
 
-DeliveryAction = Literal["trigger", "acknowledge", "resolve"]
+#: `update`: something about an incident that has been told of; only receivers that can edit hear it.
+DeliveryAction = Literal["trigger", "acknowledge", "resolve", "update"]
 #: `intended` comes first; `retrying` may follow, once per failed attempt; `delivered`, `rejected` (the receiver refuses it for good),
-#: `gave_up` (retries used up) and `stale` (acknowledged or resolved before it was sent) are final.
-DeliveryOutcome = Literal["intended", "retrying", "delivered", "rejected", "gave_up", "stale"]
+#: `gave_up` (retries used up), `failed_over` (another receiver is told instead: `failover`) and `stale` (acknowledged or resolved before it
+#: was sent) are final.
+DeliveryOutcome = Literal["intended", "retrying", "delivered", "rejected", "gave_up", "failed_over", "stale"]
 
-FINAL_OUTCOMES: Final[frozenset[DeliveryOutcome]] = frozenset({"delivered", "rejected", "gave_up", "stale"})
+FINAL_OUTCOMES: Final[frozenset[DeliveryOutcome]] = frozenset({"delivered", "rejected", "gave_up", "failed_over", "stale"})
 
 
 class Delivery(BaseModel):
     """One line in the life of a notification; `delivery_id` belongs to one escalation event and one receiver.
 
     attempt: 0 for the intent, then 1, 2, …; http_status: null when no answer came; reason: one line without addresses or secrets.
+    group_key: the group the message is about; failover: the receiver that is told instead, or for which this one stands in: `reason` says
+    which; message_ref: where the message is, in the receiver's own terms, so that it can be edited.
     resent: an earlier process may already have sent it and was gone before the outcome was written.
     """
 
@@ -42,6 +46,9 @@ class Delivery(BaseModel):
     http_status: int | None
     reason: str
     resent: bool
+    group_key: Digest | None = None
+    failover: str | None = None
+    message_ref: str | None = None
 
 
 def parse_delivery(value: bytes) -> Delivery:

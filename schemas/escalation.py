@@ -1,6 +1,8 @@
 """An escalation event on `escalations.v1`: who is to be told about an incident, and when. Its timers are rebuilt from this topic alone.
 
-`step_due` and `reassigned` page their `target`; of `acked` and `resolved` everybody is told who was paged before.
+`step_due`, `repeated` and `reassigned` page their `target`; of `acked`, `unacked`, `snoozed` and `resolved` everybody is told who was paged.
+Incidents that are told of together form a group, named by the key of the incident that was there first; `notify` false: the target hears of
+this event in the message of another event of the group, which carries its `members`.
 Published at least once: readers keep the first record of each `escalation_id`.
 """
 
@@ -10,12 +12,14 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.alert import Alert, Digest, Severity
+from schemas.alert import Alert, AlertState, Digest, Severity
 from schemas.timestamps import Timestamp
 
 SCHEMA_VERSION: Final = 1
 
-EscalationEvent = Literal["opened", "step_due", "acked", "unacked", "reassigned", "resolved"]
+EscalationEvent = Literal["opened", "step_due", "repeated", "acked", "unacked", "snoozed", "reassigned", "resolved"]
+#: Members beyond these are counted, not listed.
+MEMBERS_LISTED: Final = 100
 
 
 class PlannedStep(BaseModel):
@@ -28,8 +32,24 @@ class PlannedStep(BaseModel):
     due_at: Timestamp
 
 
+class Member(BaseModel):
+    """An incident of a group as it was when the group was told of."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    incident_key: Digest
+    rule: str
+    severity: Severity
+    state: AlertState
+    labels: dict[str, str]
+    summary: str
+
+
 class Escalation(BaseModel):
-    """One event. `plan` is set in `opened` and `unacked`: the steps to come, which replace every earlier plan of the incident.
+    """One event. `plan` is set in `opened`, `unacked` and `snoozed`: the steps to come, which replace every earlier plan of the incident.
+
+    group_key: the incident_key of the group's first incident, its own when it is alone; members: of the group, at most MEMBERS_LISTED,
+    worst first, of `members_total`. until: the end of a snooze.
 
     step, due_at: of the step that came due, else null. actor: who acted, `alerter` for timers. command_id: the command obeyed.
     alert: the incident as it was, whole, so that a notification needs no other topic.
@@ -52,6 +72,11 @@ class Escalation(BaseModel):
     reason: str
     plan: tuple[PlannedStep, ...]
     alert: Alert
+    group_key: Digest | None = None
+    notify: bool = True
+    members: Annotated[tuple[Member, ...], Field(max_length=MEMBERS_LISTED)] = ()
+    members_total: Annotated[int, Field(ge=0)] = 0
+    until: Timestamp | None = None
 
 
 def parse_escalation(value: bytes) -> Escalation:
