@@ -47,7 +47,8 @@ class Decision(BaseModel):
     minute: how the rule stood, once a minute of event time, by its worst series; reading: what ClickHouse answered to a question of the
     rules (`rule` names the question); heartbeat: every 15 s while an alerter acts.
 
-    labels: of the series; series: how many series of the rule are in which state (of a minute). The window is null for a suppression. Published at least once: readers keep the first record of each `decision_id`.
+    labels: of the series; series: how many series of the rule are in which state (of a minute). The window is null for a suppression.
+    Published at least once: readers keep the first record of each `decision_id`.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")

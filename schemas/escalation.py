@@ -1,6 +1,6 @@
 """An escalation event on `escalations.v1`: who is to be told about an incident, and when. Its timers are rebuilt from this topic alone.
 
-`step_due`, `repeated` and `reassigned` page their `target`; of `acked`, `unacked`, `snoozed` and `resolved` everybody is told who was paged.
+`step_due`, `repeated` and `reassigned` page their `target`; of all others but `opened` everybody is told who was paged.
 Incidents that are told of together form a group, named by the key of the incident that was there first; `notify` false: the target hears of
 this event in the message of another event of the group, which carries its `members`.
 Published at least once: readers keep the first record of each `escalation_id`.
