@@ -97,6 +97,7 @@ class Alert(BaseModel):
     judged; watermark: the lowest of all partitions' effective watermarks, null while some partition has said nothing.
     sql: returns the same numerator, denominator and value from ClickHouse, by the offsets that had been read (empty for rules about
     the pipeline itself); window_sql: the same window once all its panes are closed (empty where there is none).
+    state: one that a reader does not know is the state of an incident that is not over.
     labels: the rule's own and those of the series; owner: the team the rule belongs to; context: set once it fires.
     """
 

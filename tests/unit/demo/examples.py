@@ -6,4 +6,4 @@ from pathlib import Path
 
 EXAMPLES = Path(__file__).parents[3] / "schemas" / "examples"
 
-FIRING = (EXAMPLES / "alert" / "valid" / "firing.json").read_bytes()
+FIRING = (EXAMPLES / "alert" / "valid" / "whole.json").read_bytes()

@@ -50,7 +50,9 @@ def test_invalid_examples_are_refused(kind: str) -> None:
 
 def test_commands_are_keyed_by_what_they_are_about() -> None:
     """A command on an incident is keyed by the incident, a command on a silence by the silence."""
-    keys = {path.stem: command_key(parse_command(path.read_bytes())) for path in examples("command", "valid")}
-    incident = json.loads((EXAMPLES / "command/valid/ack.json").read_bytes())["incident_key"]
-    silence = json.loads((EXAMPLES / "command/valid/silence.json").read_bytes())["silence_id"]
-    assert keys == {"ack": incident, "unack": incident, "reassign": incident, "silence": silence, "unsilence": silence}
+    about = dict.fromkeys(("ack", "unack", "reassign", "snooze"), "incident_key")
+    about |= dict.fromkeys(("silence", "silence-of-one-host", "unsilence"), "silence_id")
+    documents = {path.stem: path.read_bytes() for path in examples("command", "valid")}
+    assert {name: command_key(parse_command(text)) for name, text in documents.items()} == {
+        name: json.loads(documents[name])[field] for name, field in about.items()
+    }
