@@ -109,6 +109,8 @@ ALERTS_RAW: Final = _archive(
     "reason",
     "runbook",
     "channels",
+    "owner",
+    "context",
 )
 ESCALATIONS_RAW: Final = _archive(
     "telemetry.escalations_raw",
@@ -126,6 +128,11 @@ ESCALATIONS_RAW: Final = _archive(
     "reason",
     "plan",
     "alert",
+    "group_key",
+    "notify",
+    "members",
+    "members_total",
+    "until",
 )
 DELIVERIES_RAW: Final = _archive(
     "telemetry.deliveries_raw",
@@ -142,6 +149,9 @@ DELIVERIES_RAW: Final = _archive(
     "http_status",
     "reason",
     "resent",
+    "group_key",
+    "failover",
+    "message_ref",
 )
 DECISIONS_RAW: Final = _archive(
     "telemetry.decisions_raw",
@@ -158,6 +168,10 @@ DECISIONS_RAW: Final = _archive(
     "judged_to",
     "terms",
     "gates",
+    "labels",
+    "state",
+    "series",
+    "reading",
 )
 
 TABLES: Final = (
