@@ -24,4 +24,5 @@ REWINDS = Counter(
 REBALANCES = Counter("nutricoach_source_rebalances_total", "Assignments of partitions received from the group.", ["topic"])
 SENT = Counter("nutricoach_producer_messages_total", "Messages handed to Kafka by outcome: acknowledged, failed.", ["topic", "outcome"])
 TAILED = Counter("nutricoach_tail_records_total", "Records of topics read outside a group.", ["topic"])
+UNREADABLE = Counter("nutricoach_unreadable_records_total", "Records of any topic that were not what the topic holds.", ["topic"])
 LOG_LINES_DROPPED = Counter("nutricoach_log_lines_dropped_total", "Repeated lines of a logger that were not written.", ["logger"])

@@ -28,8 +28,12 @@ class Page(NamedTuple):
     end: int
 
 
-async def read_to_end(bootstrap_servers: str, topic: str, handle: Callable[[ConsumerRecord], None], *, partition: int = 0) -> int:
+async def read_to_end(
+    bootstrap_servers: str, topic: str, handle: Callable[[ConsumerRecord], None], *, partition: int = 0, since_ms: int | None = None
+) -> int:
     """Hand every record from the start of the log to the end it has at the time of the call to `handle`, in order.
+
+    since_ms: only those from the first one on whose Kafka timestamp is that or later.
 
     Returns:
         The offset to go on from (`TopicTail`).
@@ -39,7 +43,7 @@ async def read_to_end(bootstrap_servers: str, topic: str, handle: Callable[[Cons
         Stop: no broker answers at all, or reading is not allowed.
     """
     end = 0
-    async with aclosing(pages_to_end(bootstrap_servers, topic, partition=partition)) as pages:
+    async with aclosing(pages_to_end(bootstrap_servers, topic, partition=partition, since_ms=since_ms)) as pages:
         async for page in pages:
             for record in page.records:
                 handle(record)
@@ -47,15 +51,28 @@ async def read_to_end(bootstrap_servers: str, topic: str, handle: Callable[[Cons
     return end
 
 
-async def pages_to_end(bootstrap_servers: str, topic: str, *, partition: int = 0, most_records: int | None = None) -> AsyncGenerator[Page]:
+async def pages_to_end(
+    bootstrap_servers: str,
+    topic: str,
+    *,
+    partition: int = 0,
+    most_records: int | None = None,
+    from_offset: int = 0,
+    since_ms: int | None = None,
+    until: int | None = None,
+) -> AsyncGenerator[Page]:
     """The same, page by page of at most `most_records`, for a reader who must not have it all in memory; the first page is empty.
+
+    It begins at `from_offset` or at `since_ms`, whichever comes later, and ends before offset `until` where the log goes on.
 
     Who does not read to the end closes it (`contextlib.aclosing`).
     """
     tp = TopicPartition(topic, partition)
     async with _consumer(bootstrap_servers, topic, "earliest") as consumer:
         try:
-            position, end = await asyncio.wait_for(_bounds(consumer, tp), _ANSWER_TIMEOUT_S)
+            start, end = await asyncio.wait_for(_bounds(consumer, tp, since_ms), _ANSWER_TIMEOUT_S)
+            end = end if until is None else min(end, until)
+            position = min(max(start, from_offset), end)
             consumer.assign([tp])
             consumer.seek(tp, position)
             yield Page([], position, end)
@@ -131,11 +148,15 @@ async def _consumer(bootstrap_servers: str, topic: str, auto_offset_reset: str) 
         await consumer.stop()
 
 
-async def _bounds(consumer: AIOKafkaConsumer, tp: TopicPartition) -> tuple[int, int]:
-    """Start and end of the log now."""
+async def _bounds(consumer: AIOKafkaConsumer, tp: TopicPartition, since_ms: int | None) -> tuple[int, int]:
+    """Start, or where `since_ms` is, and end of the log now."""
     starts = await consumer.beginning_offsets([tp])
+    found = {} if since_ms is None else await consumer.offsets_for_times({tp: max(0, since_ms)})
     ends = await consumer.end_offsets([tp])
-    return starts[tp], ends[tp]
+    start: int = starts[tp]
+    if since_ms is not None:
+        start = ends[tp] if found[tp] is None else found[tp].offset
+    return start, ends[tp]
 
 
 async def _progress(consumer: AIOKafkaConsumer, tp: TopicPartition, position: int, most_records: int | None) -> list[ConsumerRecord]:
