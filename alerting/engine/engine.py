@@ -12,11 +12,11 @@ from typing import Final
 
 from alerting.engine import escalation, lifecycle, verdicts
 from alerting.engine.board import Board
-from alerting.engine.condition import LONGEST_WINDOW_MS
 from alerting.engine.escalation import Chains, EscalationState
 from alerting.engine.evaluate import judge, judge_flush_age, judge_span
 from alerting.engine.evidence import Judgement
 from alerting.engine.identity import digest
+from alerting.engine.quantity import LONGEST_PANE_WINDOW_MS as LONGEST_WINDOW_MS
 from alerting.engine.rule import Rule
 from alerting.engine.verdicts import VerdictTrack
 from schemas.alert import OPEN_STATES, Alert

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from alerting.engine.board import MEMORY_MS, Board, Tally
-from alerting.engine.condition import Comparison, parse_condition
+from alerting.engine.condition import Comparison
+from alerting.engine.condition_text import parse_condition
 from schemas.pane import Flush, Pane
 from schemas.timestamps import from_ms
 from tests.unit.alerting.traffic import T0_MS, Source

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from alerting.engine.condition import AllOf, AnyOf, Comparison, ConditionError, parse_condition
+from alerting.engine.condition import AllOf, AnyOf, Comparison, Not, Selector
+from alerting.engine.condition_text import ConditionError, parse_condition
 
 
 def test_the_seeds_condition_is_read_literally() -> None:

@@ -1,0 +1,168 @@
+"""A YAML file as plain values that still know where they were written, so that a mistake is named with its line and column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from alerting.engine.suggestion import did_you_mean
+
+T = TypeVar("T")
+#: Keys and indices from the root of the file, as pydantic's `loc`.
+Path = Sequence[str | int]
+#: Line and column, from 1.
+Place = tuple[int, int]
+
+_BLOCKS: Final = ("|", ">")
+
+
+class DocumentError(ValueError):
+    """A file is wrong. `str()` is one line that begins with `line:column:` and says what to write instead."""
+
+    def __init__(self, message: str, place: Place = (1, 1)) -> None:
+        super().__init__(f"{place[0]}:{place[1]}: {message}")
+        self.message, self.place = message, place
+
+
+class FieldError(ValueError):
+    """Raised by a validator of a whole model about one of its fields; `known` are the words that `word` could have been."""
+
+    def __init__(self, message: str, *path: str | int) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """`value`: mappings, lists and scalars, as `yaml.safe_load` gives them."""
+
+    text: str
+    value: Any
+    _root: yaml.Node | None
+
+    def place(self, path: Path) -> Place:
+        """Where the value at `path` begins, or the nearest thing around it when there is none."""
+        node = self._node(path)
+        return _place(node) if node is not None else (1, 1)
+
+    def place_of_key(self, path: Path) -> Place:
+        """Where the key at the end of `path` is written."""
+        parent = self._node(path[:-1])
+        for key, _ in parent.value if isinstance(parent, yaml.MappingNode) else []:
+            if key.value == str(path[-1]):
+                return _place(key)
+        return self.place(path)
+
+    def place_in_text(self, path: Path, column: int) -> Place:
+        """Where the character `column`, from 1, of the scalar at `path` is written: quotes, escapes and folded lines are seen through."""
+        node = self._node(path)
+        if not isinstance(node, yaml.ScalarNode):
+            return self.place(path)
+        index = _index_in_source(self.text, node, column)
+        return self.text.count("\n", 0, index) + 1, index - (self.text.rfind("\n", 0, index) + 1) + 1
+
+    def _node(self, path: Path) -> yaml.Node | None:
+        node = self._root
+        for part in path:
+            if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+                node = node.value[part]
+            elif isinstance(node, yaml.MappingNode):
+                found = next((value for key, value in node.value if key.value == str(part)), None)
+                if found is None:
+                    break
+                node = found
+            else:
+                break
+        return node
+
+
+def parse_document(text: str) -> Document:
+    """Read YAML. Raises DocumentError, also when a key is there twice, of which YAML would keep the last."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is not None:
+            _refuse_repeated_keys(root)
+        return Document(text, yaml.safe_load(text), root)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+        raise DocumentError(f"not YAML: {error.problem or error.context}", place) from None
+    except yaml.YAMLError as error:
+        raise DocumentError(f"not YAML: {' '.join(str(error).split())}") from None
+
+
+def read_value(document: Document, path: Path, shape: TypeAdapter[T], subject: Callable[[Path], str] = lambda _: "") -> T:
+    """The value at `path` as `shape`; null stands for one that is not there.
+
+    Raises:
+        DocumentError: for the first mistake, with its place. `subject` names what it is about, such as `rule X: `, by its path in the file.
+    """
+    value = document.value
+    for part in path:
+        value = value.get(part) if isinstance(value, dict) else None
+    try:
+        return shape.validate_python(value)
+    except ValidationError as error:
+        raise _located(document, path, error.errors(include_url=False)[0], subject) from None
+
+
+def _located(document: Document, path: Path, error: ErrorDetails, subject: Callable[[Path], str]) -> DocumentError:
+    where = [*path, *error["loc"]]
+    about, field = subject(where), next((str(part) for part in reversed(where) if isinstance(part, str)), "")
+    cause = error.get("ctx", {}).get("error")
+    named = f"{about}{field}: " if field else about
+    match error["type"]:
+        case "extra_forbidden":
+            known = error.get("ctx", {}).get("known", ())
+            return DocumentError(f"{about}{field} is not a key here{did_you_mean(field, known)}", document.place_of_key(where))
+        case "missing":
+            return DocumentError(f"{about}{field} is missing", document.place(where))
+        case "literal_error":
+            expected = error.get("ctx", {}).get("expected", "")
+            return DocumentError(f"{named}{error['input']} is not one of {expected}", document.place(where))
+    if isinstance(cause, FieldError):
+        return DocumentError(f"{about}{cause}", document.place([*where, *cause.path]))
+    if (column := getattr(cause, "column", None)) is not None:
+        return DocumentError(f"{about}{getattr(cause, 'message', cause)}", document.place_in_text(where, column))
+    return DocumentError(f"{named}{error['msg'].removeprefix('Value error, ')}", document.place(where))
+
+
+def _refuse_repeated_keys(node: yaml.Node) -> None:
+    if isinstance(node, yaml.SequenceNode):
+        for child in node.value:
+            _refuse_repeated_keys(child)
+    elif isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, child in node.value:
+            if key.value in seen:
+                raise DocumentError(f"{key.value} is there twice", _place(key))
+            seen.add(key.value)
+            _refuse_repeated_keys(child)
+
+
+def _place(node: yaml.Node) -> Place:
+    return node.start_mark.line + 1, node.start_mark.column + 1
+
+
+def _index_in_source(text: str, node: yaml.ScalarNode, column: int) -> int:
+    """Both are walked side by side by what is no white space, which is all that YAML may write differently."""
+    wanted = len("".join(node.value[: column - 1].split()))
+    begin, end = node.start_mark.index, node.end_mark.index
+    if node.style in _BLOCKS:
+        begin = text.index("\n", begin) + 1
+    elif node.style in {'"', "'"}:
+        begin, end = begin + 1, end - 1
+    places = []
+    index = begin
+    while index < end:
+        if not text[index].isspace():
+            escaped = (node.style == '"' and text[index] == "\\") or (node.style == "'" and text[index : index + 2] == "''")
+            places.append(index)
+            index += escaped
+        index += 1
+    return places[wanted] if wanted < len(places) else (places[-1] + 1 if places else begin)
