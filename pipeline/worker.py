@@ -79,7 +79,7 @@ def create_app(settings: Settings) -> ShellApp:
                     ingest.fold(chunk)
                     flusher.folded(records)
 
-    archives = [_archive(app, settings, client, archived, waiting_for) for archived in ARCHIVED]
+    archives = [_archive(app, settings, client, archived, outlet, waiting_for) for archived in ARCHIVED]
     health = HealthServer(
         settings.health.host, settings.health.port, waiting_for=lambda: waiting_for() or source.not_ready(), beacon=app.beacon
     )
@@ -95,7 +95,10 @@ def _limits(settings: Settings) -> Limits:
     return Limits(chunk_records=worker.chunk_records, max_records_open=worker.max_records_open, max_bytes_open=worker.max_bytes_open)
 
 
-def _archive(app: ShellApp, settings: Settings, client: Client, archived: Archived, waiting_for: Callable[[], str | None]) -> ChunkSource:
+def _archive(
+    app: ShellApp, settings: Settings, client: Client, archived: Archived, outlet: Outlet, waiting_for: Callable[[], str | None]
+) -> ChunkSource:
+    clock = SystemClock()
     channel = app.channel(maxsize=0)
     source = ChunkSource(
         channel,
@@ -110,7 +113,7 @@ def _archive(app: ShellApp, settings: Settings, client: Client, archived: Archiv
         async for chunk in stream:
             if not chunk.abandoned:
                 async with source.guard(chunk):
-                    await archive(client, archived, chunk)
+                    await archive(client, archived, chunk, outlet.send, clock)
 
     return source
 

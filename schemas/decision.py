@@ -69,7 +69,7 @@ class Decision(BaseModel):
     gates: tuple[Gate, ...]
     labels: dict[str, str] = {}
     state: SeriesState | None = None
-    series: dict[SeriesState, int] = {}
+    series: dict[SeriesState, Annotated[int, Field(ge=0)]] = {}
     reading: Reading | None = None
 
 

@@ -43,7 +43,7 @@ class Delivery(BaseModel):
     outcome: DeliveryOutcome
     attempt: Annotated[int, Field(ge=0)]
     at: Timestamp
-    http_status: int | None
+    http_status: Annotated[int, Field(ge=100, le=599)] | None
     reason: str
     resent: bool
     group_key: Digest | None = None

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import structlog
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from pipeline.agents import metrics
+from pipeline.agents import metrics as agent_metrics
 from pipeline.clickhouse.client import Client
 from pipeline.clickhouse.insert import insert
 from pipeline.clickhouse.tables import ALERTS_RAW, DECISIONS_RAW, DELIVERIES_RAW, ESCALATIONS_RAW, Table
+from pipeline.runtime import metrics
+from pipeline.runtime.clock import Clock
 from pipeline.runtime.errors import RetryAfter
 from pipeline.runtime.ledger import Chunk
+from pipeline.runtime.producer import Message
+from pipeline.runtime.unreadable import letter_message, unreadable_letter
 from schemas.alert import parse_alert
 from schemas.decision import parse_decision
 from schemas.delivery import parse_delivery
@@ -33,7 +37,7 @@ class Archived:
 
     topic: Topic
     table: Table
-    parse: Callable[[bytes], Any]
+    parse: Callable[[bytes], BaseModel]
 
 
 ARCHIVED: Final = (
@@ -43,21 +47,31 @@ ARCHIVED: Final = (
     Archived(DECISIONS, DECISIONS_RAW, parse_decision),
 )
 
+Send = Callable[[Sequence[Message]], Awaitable[None]]
 
-async def archive(client: Client, archived: Archived, chunk: Chunk) -> None:
-    """Write one chunk. Raises RetryAfter while ClickHouse is away; a record that is not ours is left out and logged."""
-    values = []
+
+async def archive(client: Client, archived: Archived, chunk: Chunk, send: Send, clock: Clock) -> None:
+    """Write one chunk; what does not belong on the topic goes to `dlq.v1` by `send`, once its neighbours are stored.
+
+    What is stored is what was understood, in the form in which this version writes it: a record that says the same in a form that only
+    a lenient reader takes ("5" for 5) must not be refused by ClickHouse.
+
+    Raises:
+        RetryAfter: ClickHouse is away; call again with the same chunk.
+    """
+    values, letters = [], []
     for record in chunk.records:
         try:
-            archived.parse(record.value or b"")
+            values.append(archived.parse(record.value or b"").model_dump_json().encode())
         except ValidationError as error:
-            reason = str(error.errors(include_input=False, include_url=False)[0]["msg"])
-            log.error("not archived", topic=record.topic, offset=record.offset, reason=reason)
-        else:
-            values.append(record.value)
+            metrics.UNREADABLE.labels(record.topic).inc()
+            letter = unreadable_letter(record, error, clock.now_ms())
+            log.error("not archived", topic=record.topic, offset=record.offset, reason=letter.reason)
+            letters.append(letter_message(letter))
     try:
         await insert(client, archived.table, b"\n".join(values), len(values))
     except RetryAfter as away:
         raise RetryAfter(str(away), RETRY_S) from away
-    metrics.ARCHIVED.labels(archived.topic.name).inc(len(values))
+    await send(letters)
+    agent_metrics.ARCHIVED.labels(archived.topic.name).inc(len(values))
     chunk.done()
