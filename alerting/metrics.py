@@ -15,5 +15,15 @@ OPEN_INCIDENTS = Gauge("nutricoach_alerter_open_incidents", "Incidents that are 
 COMMANDS = Counter(
     "nutricoach_alerter_commands_total", "Commands read, by action and whether they changed anything.", ["action", "outcome"]
 )
+CONTEXT_SECONDS = Histogram(
+    "nutricoach_alerter_context_seconds",
+    "How long alerts that fire waited for what ClickHouse knows of the failing events.",
+    buckets=(0.02, 0.05, 0.1, 0.2, 0.5, 1, 2),
+)
+READINGS = Counter("nutricoach_alerter_readings_total", "Questions put to ClickHouse, by whether they were answered.", ["outcome"])
+HEARTBEAT = Gauge(
+    "nutricoach_alerter_heartbeat_timestamp_seconds", "When Kafka last took a heartbeat of this process, unix time; 0 is never."
+)
+RELOADS = Counter("nutricoach_alerter_reloads_total", "Times the state was thrown away and read again, by reason.", ["reason"])
 ACTIVE = Gauge("nutricoach_alerting_active", "1 while this process owns the partition and acts, 0 on standby.", ["role"])
 DELIVERIES = Counter("nutricoach_notifier_deliveries_total", "Attempts to notify, by receiver and outcome.", ["receiver", "outcome"])
