@@ -17,7 +17,8 @@ from schemas.timestamps import Timestamp
 
 SCHEMA_VERSION: Final = 1
 
-EscalationEvent = Literal["opened", "step_due", "repeated", "acked", "unacked", "snoozed", "reassigned", "resolved"]
+#: `updated`: incidents of a group ended or joined since it was told of; receivers that can edit show it.
+EscalationEvent = Literal["opened", "step_due", "repeated", "acked", "unacked", "snoozed", "reassigned", "updated", "resolved"]
 #: Members beyond these are counted, not listed.
 MEMBERS_LISTED: Final = 100
 
@@ -46,7 +47,10 @@ class Member(BaseModel):
 
 
 class Escalation(BaseModel):
-    """One event. `plan` is set in `opened`, `unacked` and `snoozed`: the steps to come, which replace every earlier plan of the incident.
+    """One event. Of several records with the same escalation_id readers keep the first.
+
+    event: `step_due`, `repeated` and `reassigned` page `target`, once, unless `notify` is false: then the message of another event of the
+    group tells it. One that a reader does not know pages nobody. `plan` is set in `opened`, `unacked` and `snoozed`: the steps to come, which replace every earlier plan of the incident.
 
     group_key: the incident_key of the group's first incident, its own when it is alone; members: of the group, at most MEMBERS_LISTED,
     worst first, of `members_total`. until: the end of a snooze.
