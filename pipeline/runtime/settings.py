@@ -54,6 +54,15 @@ class Health(BaseModel):
     port: int = 0
 
 
+class Console(BaseModel):
+    """The page of incidents and the webhooks; a webhook without its secret is off. Several secrets of PagerDuty: while they are changed."""
+
+    host: str = "127.0.0.1"
+    port: int = 8150
+    slack_signing_secret: SecretStr | None = None
+    pagerduty_secrets: Secrets = []
+
+
 class Host(BaseModel):
     """What the host reporter says: under which name, the machine's own when it is empty, and of the disk that `directory` is on."""
 
@@ -86,6 +95,7 @@ class Settings(BaseSettings):
     kafka: Kafka = Kafka()
     clickhouse: ClickHouse = ClickHouse()
     gateway: Gateway = Gateway()
+    console: Console = Console()
     health: Health = Health()
     host: Host = Host()
     worker: Worker = Worker()
