@@ -40,7 +40,7 @@ def build() -> App:
     groups: dict[str, Sequence[Callable[..., int]]] = {
         "The stack": (stack.up, stack.status, stack.down, stack.doctor, stack.topics, stack.migrate, demo.demo),
         "Events": (data.publish, validate.validate, tail.tail, reconcile.reconcile),
-        "One role": (roles.gateway, roles.worker, roles.alerter, roles.notifier, roles.host),
+        "One role": (roles.gateway, roles.worker, roles.alerter, roles.notifier, roles.console, roles.host),
     }
     for title, commands in groups.items():
         group = Group.create_ordered(title)

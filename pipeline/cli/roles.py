@@ -64,3 +64,15 @@ def notifier() -> int:
 
     main(load_settings())
     return 0
+
+
+def console() -> int:
+    """Show open incidents on a page, and take what people do in Slack and PagerDuty. Internal: webhooks come in through a proxy.
+
+    Example: `TELEMETRY_CONSOLE__SLACK_SIGNING_SECRET=… TELEMETRY_CONSOLE__PAGERDUTY_SECRETS=… telemetry console`
+    """
+    from pipeline.console.app import main
+    from pipeline.runtime.settings import load_settings
+
+    main(load_settings())
+    return 0

@@ -15,7 +15,8 @@ Workers = Annotated[int, Parameter(help="Worker processes, 1 to 12; each owns wh
 PortChoice = Annotated[
     Literal["fixed", "auto"],
     Parameter(
-        help="fixed: Kafka 9092, ClickHouse 8123, gateway 8100, workers from 8110, alerter 8120, notifier 8130, host 8140. auto: free ones."
+        help="fixed: Kafka 9092, ClickHouse 8123, gateway 8100, workers from 8110, alerter 8120, notifier 8130, host 8140, console 8150. "
+        "auto: free ones."
     ),
 ]
 Detach = Annotated[
@@ -27,7 +28,7 @@ HostEvents = Annotated[bool, Parameter(help="Say every ten seconds how busy and 
 def up(
     *, ports: PortChoice = "fixed", detach: Detach = False, workers: Workers = 1, host_events: HostEvents = True, data_dir: DataDir = None
 ) -> int:
-    """Run the whole stack on loopback: Kafka, ClickHouse, gateway, workers, alerter, notifier, host reporter. Ctrl-C stops it.
+    """Run the whole stack on loopback: Kafka, ClickHouse, gateway, workers, alerter, notifier, console, host reporter. Ctrl-C stops it.
 
     Docker is not needed: the broker is Apache Kafka on a JVM, the warehouse the ClickHouse engine, both from packages.
     State is kept in the data directory from run to run, the processes' output in its folder `logs`.
@@ -136,6 +137,7 @@ def _where(data_dir: Any, stop: str) -> str:
         ("gateway", f"{state.gateway}/v1/events"),
         ("ClickHouse", f"{state.clickhouse} (as the reader, without credentials)"),
         ("Kafka", state.kafka),
+        ("console", f"{state.console} (open incidents)"),
         ("state, logs", f"{data_dir}"),
         ("stop", stop),
     )

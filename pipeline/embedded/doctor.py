@@ -21,7 +21,7 @@ from pipeline.runtime.errors import Stop, TelemetryError
 from pipeline.runtime.settings import load_settings
 
 MINIMUM_PYTHON = (3, 11)
-# Seen after a day of use: broker 350 MiB, engine 400 MiB, five Python processes of about 100 MiB.
+# Seen after a day of use: broker 350 MiB, engine 400 MiB, six Python processes of about 100 MiB.
 MINIMUM_MEMORY_BYTES = 1536 << 20
 
 _IMPORT_WITHIN_S = 60.0

@@ -14,7 +14,13 @@ _PYTHON = (sys.executable, "-P", "-m")  # -P: nothing is imported from the data 
 _ROLE = (*_PYTHON, "pipeline.cli.main")
 
 # Whoever does not need a secret does not get it: settings that begin so are kept from all other roles.
-_FOR_ONE_ROLE = {"TELEMETRY_RECEIVERS__": "notifier", "TELEMETRY_GATEWAY__": "gateway", "TELEMETRY_HOST__": "host"}
+_FOR_ONE_ROLE = {
+    "TELEMETRY_RECEIVERS__": "notifier",
+    "TELEMETRY_GATEWAY__": "gateway",
+    "TELEMETRY_CONSOLE__": "console",
+    "TELEMETRY_HOST__": "host",
+}
+_SERVES_PEOPLE = ("gateway", "console")  # health stands beside what they serve, on its port
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,7 @@ class Addresses:
     kafka: str
     clickhouse: str
     gateway: str
-    console: str | None = None
+    console: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +66,13 @@ class Plan:
 
 def plan(data_dir: Path, ports: Ports, writer: Writer, environ: Mapping[str, str]) -> Plan:
     """The whole stack on `ports`, with the settings of `environ` passed on; only worker and migrations get the writer."""
-    addresses = Addresses(f"{HOST}:{ports.kafka}", _url(ports.clickhouse), _url(ports.gateway))
+    addresses = Addresses(f"{HOST}:{ports.kafka}", _url(ports.clickhouse), _url(ports.gateway), _url(ports.console))
     writing = {"TELEMETRY_CLICKHOUSE__USER": writer.user, "TELEMETRY_CLICKHOUSE__PASSWORD": writer.password}
     alone = {name: value for name, value in environ.items() if not name.upper().startswith(("TELEMETRY_", "SENTRY_"))}
 
     def role(name: str, port: int, **more: str) -> RoleSpec:
         kind = name.partition("-")[0]
-        setting = "TELEMETRY_GATEWAY__PORT" if kind == "gateway" else "TELEMETRY_HEALTH__PORT"
+        setting = f"TELEMETRY_{kind.upper() if kind in _SERVES_PEOPLE else 'HEALTH'}__PORT"
         env = {**_env_of(kind, environ, addresses), setting: str(port), **more}
         return RoleSpec(name, (*_ROLE, kind), env, f"{_url(port)}/readyz", _url(port))
 
@@ -82,6 +88,7 @@ def plan(data_dir: Path, ports: Ports, writer: Writer, environ: Mapping[str, str
             *(role(f"worker-{number}", port, **writing) for number, port in enumerate(ports.workers)),
             role("alerter", ports.alerter),
             role("notifier", ports.notifier),
+            role("console", ports.console),
             *([] if ports.host is None else [role("host", ports.host, TELEMETRY_HOST__DIRECTORY=str(data_dir))]),
         ),
     )

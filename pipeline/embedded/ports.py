@@ -33,6 +33,7 @@ class Ports:
     gateway: int
     alerter: int
     notifier: int
+    console: int
     workers: tuple[int, ...]
     host: int | None = None
 
@@ -40,24 +41,24 @@ class Ports:
         """(role, port) of every role."""
         yield from (("embedded-kafka", self.kafka), ("embedded-clickhouse", self.clickhouse), ("gateway", self.gateway))
         yield from ((f"worker-{number}", port) for number, port in enumerate(self.workers))
-        yield from (("alerter", self.alerter), ("notifier", self.notifier))
+        yield from (("alerter", self.alerter), ("notifier", self.notifier), ("console", self.console))
         if self.host is not None:
             yield "host", self.host
 
 
-def fixed_ports(*, kafka: int, clickhouse: int, gateway: int, workers: int, host_events: bool = True) -> Ports:
+def fixed_ports(*, kafka: int, clickhouse: int, gateway: int, console: int, workers: int, host_events: bool = True) -> Ports:
     """The ports people can rely on. Raises ConfigurationError when there are not that many for workers."""
     if workers > MAX_FIXED_WORKERS:
         raise ConfigurationError(f"there are fixed ports for {MAX_FIXED_WORKERS} workers; for {workers} add --ports auto")
     host = HOST_REPORTER if host_events else None
-    return Ports(kafka, clickhouse, gateway, ALERTER, NOTIFIER, tuple(range(FIRST_WORKER, FIRST_WORKER + workers)), host)
+    return Ports(kafka, clickhouse, gateway, ALERTER, NOTIFIER, console, tuple(range(FIRST_WORKER, FIRST_WORKER + workers)), host)
 
 
 def free_ports(workers: int, *, host_events: bool = True) -> Ports:
     """Ports that were all free a moment ago."""
     with ExitStack() as held:
-        kafka, clickhouse, gateway, alerter, notifier, host, *rest = (_hold(held) for _ in range(6 + workers))
-        return Ports(kafka, clickhouse, gateway, alerter, notifier, tuple(rest), host if host_events else None)
+        kafka, clickhouse, gateway, alerter, notifier, console, host, *rest = (_hold(held) for _ in range(7 + workers))
+        return Ports(kafka, clickhouse, gateway, alerter, notifier, console, tuple(rest), host if host_events else None)
 
 
 def free_port() -> int:
@@ -80,6 +81,7 @@ _SETTINGS = {
     "embedded-kafka": "TELEMETRY_KAFKA__BOOTSTRAP_SERVERS",
     "embedded-clickhouse": "TELEMETRY_CLICKHOUSE__URL",
     "gateway": "TELEMETRY_GATEWAY__PORT",
+    "console": "TELEMETRY_CONSOLE__PORT",
 }
 
 

@@ -82,7 +82,7 @@ class StackState:
     kafka: str
     clickhouse: str
     gateway: str
-    console: str | None
+    console: str
     roles: dict[str, RoleState]
     helpers: list[Process] = field(default_factory=list)
 

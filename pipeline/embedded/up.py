@@ -123,6 +123,7 @@ def choose_ports(options: UpOptions, settings: Settings) -> Ports:
         kafka=_loopback_port("TELEMETRY_KAFKA__BOOTSTRAP_SERVERS", f"kafka://{settings.kafka.bootstrap_servers}"),
         clickhouse=_loopback_port("TELEMETRY_CLICKHOUSE__URL", settings.clickhouse.url),
         gateway=settings.gateway.port,
+        console=settings.console.port,
         workers=options.workers,
         host_events=options.host_events,
     )

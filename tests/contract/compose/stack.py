@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[3]
-ROLES = {"gateway", "worker", "alerter", "notifier", "host"}
+ROLES = {"gateway", "worker", "alerter", "notifier", "console", "host"}
 JOBS = {"topics", "migrate"}
 Services = dict[str, dict[str, Any]]
 

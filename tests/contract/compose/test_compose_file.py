@@ -8,7 +8,7 @@ import yaml
 from pipeline.runtime.settings import unread_names
 from tests.contract.compose.stack import JOBS, ROLES, ROOT, Services, compose_config
 
-SECRET = re.compile(r"PASSWORD|KEY|PEPPER|DSN|RECEIVERS")
+SECRET = re.compile(r"PASSWORD|KEY|PEPPER|DSN|RECEIVERS|SECRET")
 
 
 def names_in_env_example() -> list[str]:
@@ -24,7 +24,7 @@ def receiver_settings() -> set[str]:
 
 
 def test_has_every_role_and_server(services: Services) -> None:
-    """The stack is Kafka, ClickHouse, Grafana, Prometheus, the two jobs and the four roles."""
+    """The stack is Kafka, ClickHouse, Grafana, Prometheus, the two jobs and the roles."""
     assert set(services) == ROLES | JOBS | {"kafka", "clickhouse", "grafana", "prometheus"}
 
 
@@ -51,13 +51,13 @@ def test_does_not_start_without_a_secret(tmp_path: Path, name: str) -> None:
 def test_optional_settings_of_env_reach_the_role_that_reads_them(tmp_path: Path) -> None:
     """What .env.example shows commented out arrives when it is switched on, and is absent, not empty, otherwise."""
     example = (ROOT / ".env.example").read_text("utf-8")
-    switched_on = re.sub(r"^# (TELEMETRY_(?:RECEIVERS|GATEWAY)__\w+|SENTRY_DSN)=.*$", r"\1=set", example, flags=re.MULTILINE)
+    switched_on = re.sub(r"^# (TELEMETRY_(?:RECEIVERS|GATEWAY|CONSOLE)__\w+|SENTRY_DSN)=.*$", r"\1=set", example, flags=re.MULTILINE)
     env_file = tmp_path / "env"
     env_file.write_text(switched_on, "utf-8")
     services = json.loads(compose_config(ROOT / "docker-compose.yml", env_file).stdout)["services"]
     plain = json.loads(compose_config(ROOT / "docker-compose.yml", ROOT / ".env.example").stdout)["services"]
-    optional = set(re.findall(r"^# (TELEMETRY_(?:RECEIVERS|GATEWAY)__\w+|SENTRY_DSN)=", example, re.MULTILINE))
-    assert len(optional) == 11
+    optional = set(re.findall(r"^# (TELEMETRY_(?:RECEIVERS|GATEWAY|CONSOLE)__\w+|SENTRY_DSN)=", example, re.MULTILINE))
+    assert len(optional) >= 13
     for name in optional:
         assert "set" in {service.get("environment", {}).get(name) for service in services.values()}, name
         assert {service.get("environment", {}).get(name) for service in plain.values()} == {None}, name
@@ -91,7 +91,7 @@ def test_secrets_are_written_nowhere(written: Services) -> None:
 
 
 def test_each_role_gets_its_own_secrets_only(written: Services) -> None:
-    """The gateway has no database password, the alerter none at all, the receivers' keys are the notifier's alone."""
+    """The gateway has no database password, the alerter none at all; receivers' keys are the notifier's alone, webhooks' secrets the console's."""
     secrets = {name: {key for key in spec.get("environment", {}) if SECRET.search(key)} - {"SENTRY_DSN"} for name, spec in written.items()}
     assert secrets == {
         "gateway": {"TELEMETRY_GATEWAY__WRITE_KEYS"},
@@ -99,6 +99,7 @@ def test_each_role_gets_its_own_secrets_only(written: Services) -> None:
         "migrate": {"TELEMETRY_CLICKHOUSE__PASSWORD"},
         "clickhouse": {"CLICKHOUSE_WRITER_PASSWORD"},
         "notifier": receiver_settings(),
+        "console": {"TELEMETRY_CONSOLE__SLACK_SIGNING_SECRET", "TELEMETRY_CONSOLE__PAGERDUTY_SECRETS"},
         "grafana": {"GF_SECURITY_ADMIN_PASSWORD"},
         "alerter": set(),
         "host": set(),

@@ -75,7 +75,7 @@ def test_state_is_in_named_volumes(resolved: dict[str, Any], services: Services)
 def test_ports_are_on_loopback_only(services: Services) -> None:
     """Nothing of the stack is reachable from another machine."""
     ports = [port for spec in services.values() for port in spec.get("ports", [])]
-    assert {port["published"] for port in ports} == {"3000", "8100", "8123", "9090", "9092"}
+    assert {port["published"] for port in ports} == {"3000", "8100", "8123", "8150", "9090", "9092"}
     assert {port["host_ip"] for port in ports} == {"127.0.0.1"}
 
 
@@ -136,13 +136,13 @@ def test_health_check_follows_readyz(services: Services, role: str, status: int,
 
 
 def test_every_role_serves_where_it_is_asked(services: Services) -> None:
-    """Health check, metrics and the published gateway use the one port the roles listen on inside their containers."""
+    """Health check, metrics and the published gateway and console use the one port the roles listen on inside their containers."""
     for name in ROLES:
         environment = services[name]["environment"]
-        group = "GATEWAY" if name == "gateway" else "HEALTH"
+        group = name.upper() if name in ("gateway", "console") else "HEALTH"
         assert environment[f"TELEMETRY_{group}__PORT"] == str(HEALTH_PORT), name
         assert environment[f"TELEMETRY_{group}__HOST"] == "0.0.0.0", name
-    assert [port["target"] for port in services["gateway"]["ports"]] == [HEALTH_PORT]
+    assert [port["target"] for name in ("gateway", "console") for port in services[name]["ports"]] == [HEALTH_PORT] * 2
 
 
 def test_prometheus_scrapes_every_role() -> None:

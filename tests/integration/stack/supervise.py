@@ -24,7 +24,9 @@ def main(data_dir: Path, given: dict[str, list[dict[str, object]]]) -> None:
         return tuple(RoleSpec(**{**role, "command": tuple(role["command"]), "env": {}}) for role in given[kind])  # type: ignore[arg-type]
 
     steps = tuple(StepSpec(**{**step, "command": tuple(step["command"]), "env": {}}) for step in given["steps"])  # type: ignore[arg-type]
-    plan = Plan(Addresses("127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3"), specs("servers"), steps, specs("roles"))
+    plan = Plan(
+        Addresses("127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3", "http://127.0.0.1:4"), specs("servers"), steps, specs("roles")
+    )
     try:
         hold_and_run(data_dir, lambda: plan, say, lambda: say("ready"))
     except Stop as error:

@@ -116,7 +116,7 @@ def test_status_shows_each_role_with_its_process(tmp_path: Path) -> None:
         "127.0.0.1:1",
         "http://127.0.0.1:2",
         "http://127.0.0.1:3",
-        None,
+        "http://127.0.0.1:4",
     )
     assert commands == {name: spec["command"] for name, spec in expected.items()}
     for name, row in answer["roles"].items():

@@ -22,7 +22,7 @@ from pipeline.embedded.stopping import stop_stack
 from tests.waiting import wait_until
 
 PATIENCE_S = 90.0
-ROLES = {"gateway", "worker-0", "worker-1", "alerter", "notifier", "embedded-kafka", "embedded-clickhouse"}
+ROLES = {"gateway", "worker-0", "worker-1", "alerter", "notifier", "console", "embedded-kafka", "embedded-clickhouse"}
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -75,7 +75,7 @@ def test_status_is_as_the_contract_has_it(stack: Stack) -> None:
     assert re.fullmatch(r"127\.0\.0\.1:\d+", found["kafka"])
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", found["clickhouse"])
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", found["gateway"])
-    assert found["console"] is None
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", found["console"])
     assert set(found["roles"]) == ROLES
     for role in found["roles"].values():
         assert set(role) == {"pid", "state", "restarts", "url"}

@@ -12,7 +12,7 @@ from pipeline.runtime import settings as settings_module
 from pipeline.runtime.errors import Stop
 from pipeline.runtime.settings import ClickHouse, Gateway, Kafka, Settings
 
-STACK = StackState(Process(1, 0.0), Phase.RUNNING, "127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3", None, {})
+STACK = StackState(Process(1, 0.0), Phase.RUNNING, "127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3", "http://127.0.0.1:4", {})
 NAMED = Settings(
     kafka=Kafka(bootstrap_servers="kafka:9092"),
     clickhouse=ClickHouse(url="http://warehouse:8123", user="ann", password=SecretStr("secret")),

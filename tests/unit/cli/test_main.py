@@ -14,7 +14,7 @@ from pipeline.cli.main import build, explain, run
 from pipeline.runtime.errors import ConfigurationError, RetryAfter, Stop
 
 COMMANDS = ["up", "status", "down", "doctor", "topics", "migrate", "demo", "publish", "validate", "tail", "reconcile"]
-COMMANDS += ["gateway", "worker", "alerter", "notifier"]
+COMMANDS += ["gateway", "worker", "alerter", "notifier", "console"]
 
 
 def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:

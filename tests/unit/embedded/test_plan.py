@@ -9,7 +9,7 @@ from pipeline.embedded.plan import Plan, RoleSpec, StepSpec, plan
 from pipeline.embedded.ports import Ports
 from pipeline.embedded.writer import Writer
 
-PORTS = Ports(kafka=1001, clickhouse=1002, gateway=1003, alerter=1004, notifier=1005, workers=(1006, 1007), host=1008)
+PORTS = Ports(kafka=1001, clickhouse=1002, gateway=1003, alerter=1004, notifier=1005, console=1009, workers=(1006, 1007), host=1008)
 SETTINGS = {
     "PATH": "/bin",
     "SENTRY_DSN": "https://key@sentry/1",
@@ -19,11 +19,12 @@ SETTINGS = {
     "TELEMETRY_GATEWAY__PEPPER": "pepper",
     "TELEMETRY_RECEIVERS__PAGERDUTY__ROUTING_KEY": "routing-key",
     "telemetry_receivers__slack_critical__url": "https://hook",
+    "TELEMETRY_CONSOLE__SLACK_SIGNING_SECRET": "signing-secret",
     "TELEMETRY_CLICKHOUSE__USER": "other",
     "TELEMETRY_CLICKHOUSE__PASSWORD": "other-password",
     "TELEMETRY_KAFKA__BOOTSTRAP_SERVERS": "elsewhere:9092",
 }
-SECRETS = {"write-key", "pepper", "routing-key", "https://hook", "other-password", "writer-password"}
+SECRETS = {"write-key", "pepper", "routing-key", "https://hook", "signing-secret", "other-password", "writer-password"}
 
 
 @pytest.fixture
@@ -39,11 +40,11 @@ def test_every_process_of_the_contract_is_there(whole: Plan) -> None:
     """Servers, the two steps behind their servers, and a role each, with as many workers as ports."""
     assert [spec.name for spec in whole.servers] == ["embedded-kafka", "embedded-clickhouse"]
     assert {step.name: step.after for step in whole.steps} == {"topics": "embedded-kafka", "migrate": "embedded-clickhouse"}
-    assert sorted(spec.name for spec in whole.roles) == ["alerter", "gateway", "host", "notifier", "worker-0", "worker-1"]
+    assert sorted(spec.name for spec in whole.roles) == ["alerter", "console", "gateway", "host", "notifier", "worker-0", "worker-1"]
 
 
 def test_secrets_go_only_to_whom_needs_them(whole: Plan) -> None:
-    """Write keys and pepper to the gateway, receivers' to the notifier, the writer's password to who writes to ClickHouse."""
+    """Write keys and pepper to the gateway, receivers' to the notifier, webhooks' to the console, the writer's password to who writes."""
     held = {spec.name: SECRETS & set(spec.env.values()) for spec in processes(whole)}
     assert held == {
         "embedded-kafka": set(),
@@ -55,6 +56,7 @@ def test_secrets_go_only_to_whom_needs_them(whole: Plan) -> None:
         "worker-1": {"writer-password"},
         "alerter": set(),
         "notifier": {"routing-key", "https://hook"},
+        "console": {"signing-secret"},
         "host": set(),
     }
 
@@ -69,10 +71,13 @@ def test_addresses_of_the_stack_win_over_the_settings(whole: Plan) -> None:
 
 
 def test_each_role_has_a_health_address_of_its_own(whole: Plan) -> None:
-    """The gateway serves health on its public port, all others where TELEMETRY_HEALTH__PORT says; the url says the same."""
-    ports = {"gateway": "1003", "worker-0": "1006", "worker-1": "1007", "alerter": "1004", "notifier": "1005", "host": "1008"}
+    """Gateway and console serve health beside the rest, all others where TELEMETRY_HEALTH__PORT says; the url says the same."""
+    ports = {"worker-0": "1006", "worker-1": "1007", "alerter": "1004", "notifier": "1005", "host": "1008"}
+    ports |= {"gateway": "1003", "console": "1009"}
+    settings = {"gateway": "TELEMETRY_GATEWAY__PORT", "console": "TELEMETRY_CONSOLE__PORT"}
+    assert whole.addresses.console == "http://127.0.0.1:1009"
     for role in whole.roles:
-        setting = "TELEMETRY_GATEWAY__PORT" if role.name == "gateway" else "TELEMETRY_HEALTH__PORT"
+        setting = settings.get(role.name, "TELEMETRY_HEALTH__PORT")
         assert role.env[setting] == ports[role.name]
         assert role.url == f"http://127.0.0.1:{ports[role.name]}"
         assert role.ready == f"{role.url}/readyz"
@@ -100,6 +105,7 @@ def test_commands_start_the_role_they_name(whole: Plan) -> None:
         "worker-1": "worker",
         "alerter": "alerter",
         "notifier": "notifier",
+        "console": "console",
         "host": "host",
     }
 

@@ -35,7 +35,7 @@ def state(supervisor: Process) -> StackState:
         "worker-0": RoleState(Process(7, 1.5), 2, "http://127.0.0.1:8110/readyz", "http://127.0.0.1:8110"),
         "embedded-kafka": RoleState(None, 0, "kafka://127.0.0.1:9092", None),
     }
-    return StackState(supervisor, Phase.RUNNING, "127.0.0.1:9092", "http://c", "http://g", None, roles, [Process(8, 2.5)])
+    return StackState(supervisor, Phase.RUNNING, "127.0.0.1:9092", "http://c", "http://g", "http://k", roles, [Process(8, 2.5)])
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def test_a_process_that_ends_on_a_full_disk_is_told_as_that(
     """A broker without room ends with a stack of Java's: the line says how much is free, where, and what to do."""
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free_mib << 20))
     told: list[str] = []
-    supervisor = Supervisor(tmp_path, Plan(Addresses("k", "c", "g"), (), (), ()), told.append)
+    supervisor = Supervisor(tmp_path, Plan(Addresses("k", "c", "g", "o"), (), (), ()), told.append)
     supervisor._phase = Phase.RUNNING
     try:
         role = RoleProcess(RoleSpec("embedded-kafka", ("true",), {}, "kafka://127.0.0.1:1"), tmp_path, supervisor)
