@@ -76,7 +76,7 @@ class ContextFinder:
         except TimeoutError:
             return Context(note=_NOT_STORED) if answered else self._leave_alone(_NO_ANSWER)
         except TelemetryError as error:
-            return self._leave_alone(str(error))
+            return self._leave_alone(str(error).split("': ", 1)[-1])  # without the statement
 
     async def _row(self, query: ContextQuery) -> dict[str, Any]:
         rows = await self._client.query(query.sql, query.parameters)
