@@ -91,7 +91,7 @@ def test_secrets_are_written_nowhere(written: Services) -> None:
 
 
 def test_each_role_gets_its_own_secrets_only(written: Services) -> None:
-    """The gateway has no database password, the alerter none at all; receivers' keys are the notifier's alone, webhooks' secrets the console's."""
+    """No database password with the gateway, none at all with the alerter; receivers' keys are the notifier's, webhooks' the console's."""
     secrets = {name: {key for key in spec.get("environment", {}) if SECRET.search(key)} - {"SENTRY_DSN"} for name, spec in written.items()}
     assert secrets == {
         "gateway": {"TELEMETRY_GATEWAY__WRITE_KEYS"},
