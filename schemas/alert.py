@@ -93,11 +93,13 @@ class Context(BaseModel):
 class Alert(BaseModel):
     """State of an incident after a transition. `value` to `denominator` are those of `term`, the comparison that decided.
 
+    transition_id: of several records with the same one readers keep the first, whatever came in between.
+    state: `resolved` and `retro_cleared` say that the incident is over, every other one, also one that a reader does not know, that it
+    is not.
     at: when the alerter decided; since and judged_to: event time at which the condition became true, and up to which events were
     judged; watermark: the lowest of all partitions' effective watermarks, null while some partition has said nothing.
     sql: returns the same numerator, denominator and value from ClickHouse, by the offsets that had been read (empty for rules about
     the pipeline itself); window_sql: the same window once all its panes are closed (empty where there is none).
-    state: one that a reader does not know is the state of an incident that is not over.
     labels: the rule's own and those of the series; owner: the team the rule belongs to; context: set once it fires.
     """
 

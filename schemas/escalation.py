@@ -50,11 +50,11 @@ class Escalation(BaseModel):
     """One event. Of several records with the same escalation_id readers keep the first.
 
     event: `step_due`, `repeated` and `reassigned` page `target`, once, unless `notify` is false: then the message of another event of the
-    group tells it. One that a reader does not know pages nobody. `plan` is set in `opened`, `unacked` and `snoozed`: the steps to come, which replace every earlier plan of the incident.
+    group tells it. One that a reader does not know pages nobody.
 
+    plan: set in `opened`, `unacked` and `snoozed`: the steps to come, which replace every earlier plan of the incident.
     group_key: the incident_key of the group's first incident, its own when it is alone; members: of the group, at most MEMBERS_LISTED,
     worst first, of `members_total`. until: the end of a snooze.
-
     step, due_at: of the step that came due, else null. actor: who acted, `alerter` for timers. command_id: the command obeyed.
     alert: the incident as it was, whole, so that a notification needs no other topic.
     """
