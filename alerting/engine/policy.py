@@ -1,0 +1,173 @@
+"""escalation.yaml as values: by severity, who is told after which time, and in which hours. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import time
+from typing import Annotated, Final, Literal
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from alerting.engine.rule import DurationMs, RuleError
+from alerting.engine.schedule import BusinessHours, next_time_of_day
+from schemas.alert import Alert, Severity
+from schemas.escalation import PlannedStep
+from schemas.timestamps import from_ms, to_ms
+
+_WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_SEVERITIES: Final[tuple[Severity, ...]] = ("critical", "high", "medium", "low")
+
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+def _time_of_day(value: object) -> object:
+    """YAML reads an unquoted 18:00 as the number 1080."""
+    if isinstance(value, time):
+        return value
+    try:
+        return time.fromisoformat(value if isinstance(value, str) and len(value) == len("09:00") else "")
+    except ValueError:
+        raise ValueError('a time of the day is written in quotes, as in "09:00"') from None
+
+
+def _time_zone(value: object) -> object:
+    if isinstance(value, ZoneInfo):
+        return value
+    try:
+        return ZoneInfo(str(value))
+    except (ValueError, OSError, KeyError):
+        raise ValueError(f"{value} is not a time zone; write it as in Europe/Paris") from None
+
+
+TimeOfDay = Annotated[time, BeforeValidator(_time_of_day)]
+_FROZEN: Final = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class ChainStep(BaseModel):
+    """Page `targets` when nobody has acknowledged `after` the incident opened; `after` 0: with the channels of the rule."""
+
+    model_config = _FROZEN
+
+    after_ms: Annotated[DurationMs, Field(alias="after")]
+    targets: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class SeverityPolicy(BaseModel):
+    """response_time: somebody is expected to have acknowledged by then; no step comes later.
+
+    hours: `business` counts the time to the steps after the first, and to repeats, in business hours only.
+    digest: everything is told once a day at this time, in one message, and is never repeated.
+    """
+
+    model_config = _FROZEN
+
+    response_time_ms: Annotated[DurationMs, Field(alias="response_time", gt=0)]
+    hours: Literal["always", "business"] = "always"
+    digest: TimeOfDay | None = None
+    steps: tuple[ChainStep, ...] = ()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> SeverityPolicy:
+        afters_ms = [step.after_ms for step in self.steps]
+        if sorted(set(afters_ms)) != afters_ms:
+            raise ValueError("steps come in the order of their times, each time once")
+        if any(after_ms > self.response_time_ms for after_ms in afters_ms):
+            raise ValueError("a step comes after the response time")
+        if self.digest is not None and (self.hours == "business" or any(afters_ms)):
+            raise ValueError("a digest comes at its time of the day: it has neither business hours nor later steps")
+        return self
+
+
+class _Hours(BaseModel):
+    model_config = _FROZEN
+
+    days: Annotated[tuple[Weekday, ...], Field(min_length=1)]
+    opens: Annotated[TimeOfDay, Field(alias="from")]
+    closes: Annotated[TimeOfDay, Field(alias="to")]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> _Hours:
+        if self.opens >= self.closes:
+            raise ValueError("business hours end after they begin, on the same day")
+        return self
+
+
+class EscalationPolicy(BaseModel):
+    """The whole of escalation.yaml."""
+
+    model_config = _FROZEN
+
+    timezone: Annotated[ZoneInfo, BeforeValidator(_time_zone)]
+    business_hours: _Hours
+    severities: dict[Severity, SeverityPolicy]
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> EscalationPolicy:
+        missing = [severity for severity in _SEVERITIES if severity not in self.severities]
+        if missing:
+            raise ValueError(f"severities: {', '.join(missing)} is missing; every severity has a policy")
+        return self
+
+    @property
+    def targets(self) -> Mapping[Severity, tuple[str, ...]]:
+        """Every receiver that a severity names, in the order of its steps."""
+        return {
+            severity: tuple(dict.fromkeys(target for step in policy.steps for target in step.targets))
+            for severity, policy in self.severities.items()
+        }
+
+    @property
+    def hours(self) -> BusinessHours:
+        hours = self.business_hours
+        return BusinessHours(self.timezone, frozenset(map(_WEEKDAYS.index, hours.days)), hours.opens, hours.closes)
+
+    def plan(self, alert: Alert, now_ms: int, wait_ms: int) -> tuple[PlannedStep, ...]:
+        """Every step of an incident that opens now. Step 0: the rule's channels, and whoever is told at once, after `wait_ms`."""
+        policy = self.severities[alert.severity]
+        at_once = [target for step in policy.steps if step.after_ms == 0 for target in step.targets]
+        first_ms = now_ms + wait_ms if policy.digest is None else next_time_of_day(policy.digest, self.timezone, now_ms)
+        first = PlannedStep(step=0, targets=tuple(dict.fromkeys((*alert.channels, *at_once))), due_at=from_ms(first_ms))
+        later = [step for step in policy.steps if step.after_ms > 0]
+        return (
+            first,
+            *(
+                PlannedStep(step=number, targets=step.targets, due_at=from_ms(self.later(alert.severity, now_ms, step.after_ms)))
+                for number, step in enumerate(later, start=1)
+            ),
+        )
+
+    def later(self, severity: Severity, start_ms: int, amount_ms: int) -> int:
+        """`amount_ms` after `start_ms`, in the hours of the severity."""
+        if self.severities[severity].hours == "business":
+            return self.hours.after(start_ms, amount_ms)
+        return start_ms + amount_ms
+
+    def resumed(self, severity: Severity, step: PlannedStep, stopped_ms: int, now_ms: int) -> PlannedStep:
+        """The step with the time it had left when timers stopped; the first one does not count business hours, a digest comes daily."""
+        policy, due_ms = self.severities[severity], to_ms(step.due_at)
+        if policy.digest is not None:
+            due_ms = next_time_of_day(policy.digest, self.timezone, now_ms)
+        elif policy.hours == "business" and step.step > 0:
+            due_ms = self.hours.after(now_ms, self.hours.between(stopped_ms, due_ms))
+        else:
+            due_ms = now_ms + max(0, due_ms - stopped_ms)
+        return step.model_copy(update={"due_at": from_ms(due_ms)})
+
+
+def parse_policy(text: str) -> EscalationPolicy:
+    """Read escalation.yaml. Raises RuleError."""
+    try:
+        return EscalationPolicy.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise RuleError(f"not YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        raise RuleError(one_line(error)) from None
+
+
+def one_line(error: ValidationError) -> str:
+    """The first thing that is wrong, after the path to it."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{', '.join(map(str, first['loc']))}: {message}" if first["loc"] else message
