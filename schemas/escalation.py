@@ -17,7 +17,7 @@ from schemas.timestamps import Timestamp
 
 SCHEMA_VERSION: Final = 1
 
-#: `updated`: incidents of a group ended or joined since it was told of; receivers that can edit show it.
+#: `updated`: some incidents of a group ended since it was told of; receivers that can edit show it.
 EscalationEvent = Literal["opened", "step_due", "repeated", "acked", "unacked", "snoozed", "reassigned", "updated", "resolved"]
 #: Members beyond these are counted, not listed.
 MEMBERS_LISTED: Final = 100
