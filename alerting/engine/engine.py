@@ -1,50 +1,48 @@
-"""The alert engine: flushes, commands and the time of day in; alerts, escalation events and decisions out. No I/O and no clock.
+"""The alert engine: flushes, readings, commands and the time of day in; alerts, escalation events and decisions out. No I/O, no clock.
 
 The same object runs in the alerter, on a test's clock and over recorded flushes. What it returns is to be published in that order;
-if that fails, the engine is to be thrown away and another one restored from what the topics say.
+if that fails, the engine is to be thrown away and another one restored from what the topics say (decision 0010).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from alerting.engine import escalation, lifecycle, verdicts
-from alerting.engine.board import Board
-from alerting.engine.escalation import Chains, EscalationState
-from alerting.engine.evaluate import judge, judge_flush_age, judge_span
+from alerting.engine import announcement, lifecycle
+from alerting.engine.announcement import Order
 from alerting.engine.evidence import Judgement
+from alerting.engine.history import History, Place, last_acknowledgements, newest_alerts, restore_lifecycles
 from alerting.engine.identity import digest
-from alerting.engine.quantity import LONGEST_PANE_WINDOW_MS as LONGEST_WINDOW_MS
+from alerting.engine.judge import Judge
+from alerting.engine.lifecycle import SPANS_KEPT_MS, Lifecycle
+from alerting.engine.paging import Paging
+from alerting.engine.policy import EscalationPolicy
+from alerting.engine.readings import Question, reading_to_decision
+from alerting.engine.routing import Routing
 from alerting.engine.rule import Rule
-from alerting.engine.verdicts import VerdictTrack
-from schemas.alert import OPEN_STATES, Alert
-from schemas.command import Ack, Command, Reassign, Silence, Unack, Unsilence
-from schemas.decision import Decision
+from alerting.engine.verdicts import FORGOTTEN_AFTER_MS, Ledger, look_of
+from schemas.alert import OPEN_STATES, Alert, Context
+from schemas.command import Command
+from schemas.decision import Decision, Reading
 from schemas.escalation import Escalation
-from schemas.pane import PANE_MS, Flush
+from schemas.pane import Flush
 from schemas.partitioning import EVENT_PARTITIONS
-from schemas.timestamps import from_ms, to_ms
+from schemas.timestamps import to_ms
 
 Output = Alert | Escalation | Decision
 
 #: Open incidents are published again after so long, for readers that start late.
 REPEAT_AFTER_MS: Final = 86_400_000
-
-
-@dataclass(slots=True)
-class History:
-    """What the topics say, each list in the order of its topic; `published_ms` is the Kafka timestamp of an alert's record."""
-
-    alerts: list[tuple[int, Alert]] = field(default_factory=list)
-    escalations: list[Escalation] = field(default_factory=list)
-    decisions: list[Decision] = field(default_factory=list)
-    commands: list[Command] = field(default_factory=list)
+_SLACK_MS: Final = 120_000
+_INACTIVE: Final = Lifecycle()
 
 
 class Engine:
-    """Restored from `history`; then `remember` and `observe` what an earlier engine has acted on, `catch_up`, and then the `on_…` calls.
+    """Restored from `history`. Then, in this order:
+
+    `remember`, `observe`, `observe_reading` what an earlier engine has acted on; `on_flush` what it has not; `catch_up`, once; and then
+    any of the `on_…` calls, as things happen. Nobody is paged but by `on_tick`: call it after everything that is there has been read.
 
     complete_from_ms: event time from which on no pane is missing in the flushes that are remembered.
     """
@@ -52,222 +50,211 @@ class Engine:
     def __init__(
         self,
         rules: Sequence[Rule],
-        chains: Chains,
+        policy: EscalationPolicy,
+        routing: Routing,
         *,
         history: History | None = None,
         partitions: int = EVENT_PARTITIONS,
         complete_from_ms: int = 0,
     ) -> None:
         history = history or History()
-        self.rules = {rule.name: rule for rule in rules}
-        self.chains = chains
-        self.board = Board(metrics_of(rules), partitions, complete_from_ms)
-        self.alerts: dict[str, Alert] = {}  # the newest state of every incident, by key
-        self.escalations: dict[str, EscalationState] = {}
-        self._published_ms: dict[str, int] = {}
-        self._lifecycles = {rule.name: lifecycle.restore([a for _, a in history.alerts if a.rule == rule.name], rule) for rule in rules}
-        self._tracks: dict[str, VerdictTrack] = {rule.name: VerdictTrack() for rule in rules}
-        self._suppressed: set[str] = set()
-        self._silences: dict[str, Silence] = {}
-        self._not_obeyed: list[Command] = []
-        self._flushed_ms: dict[int, int] = {}
-        self._listening_since_ms = 0
+        self.rules: Mapping[str, Rule] = {rule.name: rule for rule in rules}
+        self._judge = Judge(rules, partitions=partitions, complete_from_ms=complete_from_ms)
+        self._paging = Paging(policy, routing)
+        self._ledger = Ledger()
+        self._alerts = newest_alerts(history.alerts)  # by incident; those that are over only until `catch_up`
+        self._published_ms: dict[str, int] = {}  # of open incidents, the one that was published longest ago first
+        self._lifecycles: dict[Place, Lifecycle] = {}
+        self._places: dict[str, Place] = {}  # of open incidents
+        self._ended_ms: dict[Place, int] = {}  # event time at which the last incident there ended, the longest over first
+        self._acknowledgements = last_acknowledgements(history.escalations)
         self._restore(history)
 
     @property
+    def complete_from_ms(self) -> int:
+        return self._judge.complete_from_ms
+
+    @complete_from_ms.setter
+    def complete_from_ms(self, event_time_ms: int) -> None:
+        self._judge.complete_from_ms = event_time_ms
+
+    @property
     def open_alerts(self) -> list[Alert]:
-        """Incidents that are not over."""
-        return [alert for alert in self.alerts.values() if alert.state in OPEN_STATES]
+        """Incidents that are not over, each as last published."""
+        return [alert for alert in self._alerts.values() if alert.state in OPEN_STATES]
 
-    def remember(self, flush: Flush) -> None:
-        """Put a flush on the board that is so old that what it made true has ended or been heard of since."""
-        self.board.fold(flush)
-        self.board.take_touched(flush.source_partition)
+    def remember(self, flush: Flush, at_ms: int) -> None:
+        """Take in a flush that is so old that what it made true has ended or been heard of since. at_ms: the record's timestamp."""
+        self._judge.remember(flush, at_ms)
 
-    def observe(self, flush: Flush) -> None:
-        """Learn from a flush that an earlier engine has acted on."""
-        for rule, judgement in self._looks(flush):
-            self._lifecycles[rule.name] = lifecycle.observe(self._lifecycles[rule.name], judgement)
+    def observe(self, flush: Flush, at_ms: int) -> None:
+        """Learn, and say nothing, from a flush that an earlier engine has acted on; see `muted_ms` for how many of them."""
+        self._learn(self._judge.flush(flush, at_ms), at_ms)
+
+    def observe_reading(self, reading: Reading, at_ms: int) -> None:
+        """The same of a reading. at_ms: when it was handed to the earlier engine."""
+        self._learn(self._judge.reading(reading), at_ms)
 
     def catch_up(self, now_ms: int) -> list[Output]:
-        """What an earlier engine should still have published when it ended; from now on time may act. Call once, after `observe`."""
-        self._listening_since_ms = now_ms
+        """What an earlier engine should still have said when it ended; from now on time may act. Call once."""
+        self._judge.listen(now_ms)
         outputs: list[Output] = []
-        for alert in self.open_alerts:
-            if alert.rule not in self.rules:
-                outputs += self._publish(_withdrawn(alert, now_ms), now_ms)
-            elif alert.state == "firing" and alert.incident_key not in self.escalations:
-                outputs += self._escalate(alert, now_ms)
-        for key, state in list(self.escalations.items()):
-            alert = self.alerts.get(key, state.alert)
-            if alert.state not in OPEN_STATES:
-                outputs += self._fold(escalation.resolving(state, alert, now_ms))
-        for command in self._not_obeyed:
-            outputs += self.on_command(command, now_ms)
-        return outputs + self.on_tick(now_ms)
-
-    def on_flush(self, flush: Flush, now_ms: int) -> list[Output]:
-        """Judge every rule on every window the flush changed."""
-        self._flushed_ms[flush.source_partition] = now_ms
-        outputs: list[Output] = []
-        for rule, judgement in self._looks(flush):
-            outputs += self._step(rule, judgement, now_ms)
+        for key in [alert.incident_key for alert in self.open_alerts if alert.incident_key not in self._places]:
+            outputs += self._publish(announcement.withdrawn(self._alerts[key], now_ms), now_ms)
+        outputs += self._heard(self._paging.catch_up(self._alerts, now_ms), now_ms)
+        for event in self._acknowledgements.values():
+            outputs += self._acknowledge(event, now_ms)
+        self._acknowledgements = {}
+        self._alerts = {alert.incident_key: alert for alert in self.open_alerts}
         return outputs
+
+    def on_flush(self, flush: Flush, at_ms: int, now_ms: int) -> list[Output]:
+        """Judge every rule on every window the flush changed. at_ms: the timestamp of its record."""
+        return self._act(self._judge.flush(flush, at_ms), now_ms)
+
+    def on_reading(self, reading: Reading, now_ms: int) -> list[Output]:
+        """Take in what ClickHouse answered to one of `questions`; it is put on record first, so that it can be replayed."""
+        record = reading_to_decision(reading, digest("reading", reading.question_id, to_ms(reading.window_to)))
+        return [record, *self._act(self._judge.reading(reading), now_ms)]
 
     def on_tick(self, now_ms: int) -> list[Output]:
         """Judge what the clock judges, and do what is due. Call it several times a second."""
-        outputs: list[Output] = []
-        flushed_ms = [self._flushed_ms.get(partition) for partition in self.board.partitions]
-        for rule in (rule for rule in self.rules.values() if rule.watches_pipeline):
-            outputs += self._step(rule, judge_flush_age(rule, flushed_ms, self._listening_since_ms, now_ms, self.board), now_ms)
-        for state in list(self.escalations.values()):
-            outputs += self._due(state, now_ms)
-        for alert in self.open_alerts:
-            if now_ms - self._published_ms.get(alert.incident_key, 0) >= REPEAT_AFTER_MS:
-                self._published_ms[alert.incident_key] = now_ms
-                outputs.append(alert)
+        outputs = self._act(self._judge.tick(now_ms), now_ms)
+        outputs += self._heard(self._paging.tick(now_ms), now_ms)
+        outputs += self._repeat(now_ms)
         return outputs
 
     def on_command(self, command: Command, now_ms: int) -> list[Output]:
         """Obey; a command about an incident that is unknown or over, or that was obeyed before, does nothing."""
-        if isinstance(command, Silence | Unsilence):
-            self._silence(command)
-            return []
-        state = self.escalations.get(command.incident_key)
-        if state is None:
-            return []
-        match command:
-            case Ack():
-                return self._fold(escalation.acknowledging(state, command, now_ms))
-            case Unack():
-                return self._fold(escalation.unacknowledging(state, command, now_ms))
-            case Reassign():
-                return self._fold(escalation.reassigning(state, command, now_ms))
+        return self._heard(self._paging.command(command, now_ms), now_ms)
+
+    def questions(self, now_ms: int) -> list[Question]:
+        """What is to be asked of ClickHouse now; each is returned once, and answered by `on_reading`, or never."""
+        return self._judge.questions(now_ms)
+
+    def attach(self, incident_key: str, context: Context) -> None:
+        """Whatever is said later of the incident carries `context`."""
+        place = self._places.get(incident_key)
+        if place is None:
+            return
+        state = lifecycle.attach(self._lifecycles[place], context)
+        self._lifecycles[place] = state
+        if state.open is not None:
+            self._alerts[incident_key] = state.open
+        self._paging.attach(incident_key, context)
 
     def _restore(self, history: History) -> None:
-        seen: set[str] = set()
-        for published_ms, alert in history.alerts:
-            self._published_ms[alert.incident_key] = published_ms
-            if alert.transition_id not in seen:
-                self.alerts[alert.incident_key] = alert
-            seen.add(alert.transition_id)
-        for event in history.escalations:
-            self.escalations[event.incident_key] = escalation.fold(self.escalations.get(event.incident_key), event)
-        for decision in history.decisions:
-            if decision.kind == "suppression":
-                self._suppressed.add(decision.decision_id)
-            else:
-                self._tracks[decision.rule] = verdicts.restore_track(decision)
-        for command in history.commands:
-            if isinstance(command, Silence | Unsilence):
-                self._silence(command)
-        self._not_obeyed = _not_obeyed(history.commands, self.escalations)
+        self._lifecycles = restore_lifecycles(history.alerts, self.rules)
+        for place, state in self._lifecycles.items():
+            if state.open is not None:
+                self._places[state.open.incident_key] = place
+                self._judge.watch(*place)
+        ended = [(place, state.over[-1][1]) for place, state in self._lifecycles.items() if state.over]
+        self._ended_ms = dict(sorted(ended, key=lambda of_place: of_place[1]))
+        for published_ms, alert in sorted(history.alerts, key=lambda record: record[0]):
+            if alert.incident_key in self._places:
+                self._note_published(alert.incident_key, published_ms)
+        self._paging.restore(history.escalations, history.commands, self._alerts)
 
-    def _looks(self, flush: Flush) -> Iterator[tuple[Rule, Judgement]]:
-        """Fold a flush; if it says how far its partition is, look at every window the partition changed, oldest first."""
-        self.board.fold(flush)
-        reached_ms = self.board.effective_watermark_ms(flush.source_partition)
-        if reached_ms is None or (flush.watermark is None and flush.caught_up_at is None):
-            return  # a part of a flush, or a repair: the rest, or the next flush, carries the watermark
-        touched = self.board.take_touched(flush.source_partition)
-        for rule in (rule for rule in self.rules.values() if not rule.watches_pipeline):
-            for window_to_ms in windows_to_judge(touched, reached_ms, rule.longest_window_ms):
-                if window_to_ms - rule.longest_window_ms >= self.board.complete_from_ms:
-                    yield rule, self._look(rule, window_to_ms, min(window_to_ms, reached_ms))
+    def _learn(self, judgements: Iterable[Judgement], at_ms: int) -> None:
+        for judgement in judgements:
+            place = (judgement.rule.name, judgement.series)
+            before = self._lifecycles.get(place, _INACTIVE)
+            judged = self._on_enough(before, judgement)
+            after = lifecycle.observe(before, judged)
+            self._keep(place, before, after)
+            for _ in self._ledger.follow(look_of(judged, after), at_ms):
+                pass
 
-    def _look(self, rule: Rule, window_to_ms: int, judged_to_ms: int) -> Judgement:
-        judgement, state = judge(rule, self.board, window_to_ms, judged_to_ms), self._lifecycles[rule.name]
-        if state.open is None or judgement.held_by != "n" or not lifecycle.ends_incident(state, rule, judged_to_ms):
+    def _act(self, judgements: Iterable[Judgement], now_ms: int) -> list[Output]:
+        outputs: list[Output] = []
+        for judgement in judgements:
+            place = (judgement.rule.name, judgement.series)
+            before = self._lifecycles.get(place, _INACTIVE)
+            judged = self._on_enough(before, judgement)
+            after, alert = lifecycle.step(before, judged, now_ms)
+            self._keep(place, before, after)
+            if alert is not None:
+                outputs += self._publish(alert, now_ms)
+            outputs += self._ledger.follow(look_of(judged, after), now_ms)
+        return outputs
+
+    def _on_enough(self, state: Lifecycle, judgement: Judgement) -> Judgement:
+        """With too few events for a verdict, an incident may also end on all that came since it was last true."""
+        if state.open is None or judgement.held_by != "n" or not lifecycle.ends_incident(state, judgement):
             return judgement
-        # Too few events for a verdict: an incident may also end on all that came since it was last true.
-        complete_from_ms = -(-self.board.complete_from_ms // PANE_MS) * PANE_MS
-        from_ms = max(state.last_true_ms // PANE_MS * PANE_MS + PANE_MS, window_to_ms - LONGEST_WINDOW_MS, complete_from_ms)
-        since = judge_span(rule, self.board, from_ms, window_to_ms, judged_to_ms)
+        window_to_ms, judged_to_ms = judgement.window_to_ms, judgement.judged_to_ms
+        since = self._judge.look_since(judgement.rule, judgement.series, state.last_true_ms + 1, window_to_ms, judged_to_ms)
         return judgement if since.verdict == "unknown" else since
 
-    def _step(self, rule: Rule, judgement: Judgement, now_ms: int) -> list[Output]:
-        self._lifecycles[rule.name], alert = lifecycle.step(self._lifecycles[rule.name], rule, judgement, now_ms)
-        outputs = [] if alert is None else self._publish(alert, now_ms)
-        if alert is not None or not rule.watches_pipeline:
-            self._tracks[rule.name], decision = verdicts.follow(self._tracks[rule.name], rule.name, judgement, alert, now_ms)
-            outputs += [] if decision is None else [decision]
-        return outputs
+    def _keep(self, place: Place, before: Lifecycle, after: Lifecycle) -> None:
+        if after is before:
+            return
+        self._lifecycles[place] = after
+        if before.state == "inactive" != after.state:
+            self._judge.watch(*place)
+        elif before.state != "inactive" == after.state:
+            self._judge.unwatch(*place)
+        if after.open is not None:
+            self._places[after.open.incident_key] = place
+        elif before.open is not None:
+            self._forget_what_is_long_over(place, after.over[-1][1])
+        elif after == _INACTIVE:
+            del self._lifecycles[place]
+
+    def _forget_what_is_long_over(self, ended: Place, ended_ms: int) -> None:
+        self._ended_ms.pop(ended, None)
+        self._ended_ms[ended] = ended_ms
+        while (longest_over := next(iter(self._ended_ms))) != ended and self._ended_ms[longest_over] <= ended_ms - SPANS_KEPT_MS:
+            del self._ended_ms[longest_over]
+            if self._lifecycles[longest_over].state == "inactive":
+                del self._lifecycles[longest_over]
 
     def _publish(self, alert: Alert, now_ms: int) -> list[Output]:
-        self.alerts[alert.incident_key] = alert
-        self._published_ms[alert.incident_key] = now_ms
-        if alert.state == "firing":
-            return [alert, *self._escalate(alert, now_ms)]
-        state = self.escalations.get(alert.incident_key)
-        if alert.state == "resolved" and state is not None:
-            return [alert, *self._fold(escalation.resolving(state, alert, now_ms))]
-        return [alert]
+        key = alert.incident_key
+        if alert.state in OPEN_STATES:
+            self._alerts[key] = alert
+            self._note_published(key, now_ms)
+        else:
+            self._alerts.pop(key, None)
+            self._published_ms.pop(key, None)
+            self._places.pop(key, None)
+        return [alert, *self._heard(self._paging.alert(alert, now_ms), now_ms)]
 
-    def _escalate(self, alert: Alert, now_ms: int) -> list[Output]:
-        opened = self._fold(escalation.opening(alert, self.chains, now_ms))
-        return opened + self._due(self.escalations[alert.incident_key], now_ms)
+    def _note_published(self, key: str, now_ms: int) -> None:
+        self._published_ms.pop(key, None)
+        self._published_ms[key] = now_ms
 
-    def _due(self, state: EscalationState, now_ms: int) -> list[Output]:
-        events = escalation.due(state, now_ms)
-        silence = next((s for s in self._silences.values() if s.rule == state.alert.rule and to_ms(s.until) > now_ms), None)
-        if silence is None or not events:
-            return self._fold(events)
-        held_back = [verdicts.suppression(state.alert, step, silence, now_ms) for step in state.plan if to_ms(step.due_at) <= now_ms]
-        news = [decision for decision in held_back if decision.decision_id not in self._suppressed]
-        self._suppressed |= {decision.decision_id for decision in news}
-        return [*news]
-
-    def _fold(self, events: Iterable[Escalation]) -> list[Output]:
+    def _heard(self, said: Iterable[Escalation | Decision], now_ms: int) -> list[Output]:
+        """What paging says, and the alerts that follow from it."""
         outputs: list[Output] = []
-        for event in events:
-            self.escalations[event.incident_key] = escalation.fold(self.escalations.get(event.incident_key), event)
-            outputs.append(event)
+        for output in said:
+            outputs.append(output)
+            if isinstance(output, Escalation):
+                outputs += self._acknowledge(output, now_ms)
         return outputs
 
-    def _silence(self, command: Silence | Unsilence) -> None:
-        if isinstance(command, Silence):
-            self._silences[command.silence_id] = command
-        else:
-            self._silences.pop(command.silence_id, None)
+    def _acknowledge(self, event: Escalation, now_ms: int) -> list[Output]:
+        place = self._places.get(event.incident_key)
+        if place is None or event.event not in {"acked", "unacked"}:
+            return []
+        turn = lifecycle.acknowledge if event.event == "acked" else lifecycle.unacknowledge
+        order = Order(event.actor, event.command_id or event.escalation_id)
+        self._lifecycles[place], alert = turn(self._lifecycles[place], place[1], order, now_ms)
+        return [] if alert is None else self._publish(alert, now_ms)
+
+    def _repeat(self, now_ms: int) -> Iterator[Output]:
+        """Open incidents that were published a day ago, unchanged."""
+        due = []
+        for key, published_ms in self._published_ms.items():
+            if now_ms - published_ms < REPEAT_AFTER_MS:
+                break
+            due.append(key)
+        for key in due:
+            self._note_published(key, now_ms)
+            yield self._alerts[key]
 
 
-def metrics_of(rules: Iterable[Rule]) -> frozenset[str]:
-    """The metrics whose panes the rules need."""
-    return frozenset(c.quantity.metric.name for rule in rules for c in rule.condition.comparisons if c.quantity.metric is not None)
-
-
-def windows_to_judge(touched_starts: Iterable[int], reached_ms: int, window_ms: int) -> list[int]:
-    """Ends of the windows that hold a changed pane, up to the pane that is open at `reached_ms`, which is always judged."""
-    open_end_ms = reached_ms // PANE_MS * PANE_MS + PANE_MS
-    ends = {open_end_ms}
-    for start in touched_starts:
-        ends.update(range(start + PANE_MS, min(start + window_ms, open_end_ms) + 1, PANE_MS))
-    return sorted(ends)
-
-
-def _not_obeyed(commands: Iterable[Command], escalations: dict[str, EscalationState]) -> list[Command]:
-    """Commands on incidents that nobody has looked at: those after the last one that was obeyed, per incident."""
-    pending: dict[str, list[Command]] = {}
-    for command in commands:
-        if isinstance(command, Silence | Unsilence):
-            continue
-        state = escalations.get(command.incident_key)
-        if state is not None and command.command_id in state.commands:
-            pending[command.incident_key] = []
-        else:
-            pending.setdefault(command.incident_key, []).append(command)
-    return [command for of_incident in pending.values() for command in of_incident]
-
-
-def _withdrawn(alert: Alert, now_ms: int) -> Alert:
-    """The end of an incident whose rule is not in the files any more; its numbers stay the last ones."""
-    state = "resolved" if alert.state == "firing" else "retro_cleared"
-    return alert.model_copy(
-        update={
-            "transition_id": digest(alert.incident_key, state),
-            "state": state,
-            "at": from_ms(now_ms),
-            "summary": f"{alert.rule} is resolved: the rule is gone",
-            "reason": "the rule is not in the rule files any more",
-        }
-    )
+def muted_ms(rules: Iterable[Rule]) -> int:
+    """How far back flushes are to be observed, from the first one that is acted on: for `for` that is not over, and for the ledger."""
+    return max([FORGOTTEN_AFTER_MS, *(rule.for_ms for rule in rules)]) + _SLACK_MS

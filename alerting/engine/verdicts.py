@@ -1,94 +1,180 @@
-"""What is worth a line on `decisions.v1`: the verdict of a rule, or the gate that holds it, became another.
+"""The ledger: what is worth a line on `decisions.v1` of how the rules were judged.
 
-The verdict of a window is what the last look at it said. So there is at most one line per rule and pane, and one per transition.
+`verdict`: of a series, the verdict or the gate that holds it became another. True is said at once; anything else is what the last look
+at a window said, once the window is behind, so that partitions that are not level are not a row each.
+`minute`: of a rule, once a minute of event time, by its worst series.
+
+What is said, and under which id, depends on the judgements alone: judged again, after a restart or over a recorded log, it is the same.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
 
+from alerting.engine.announcement import for_gate
 from alerting.engine.evidence import Judgement
 from alerting.engine.identity import digest
-from schemas.alert import Alert, Verdict
-from schemas.command import Silence
-from schemas.decision import Decision
-from schemas.escalation import PlannedStep
-from schemas.timestamps import from_ms, isoformat_ms
+from alerting.engine.lifecycle import Lifecycle
+from alerting.engine.series import WHOLE, Series
+from schemas.alert import Gate, Verdict
+from schemas.decision import Decision, DecisionKind, SeriesState
+from schemas.timestamps import from_ms, to_ms
+
+_MINUTE_MS: Final = 60_000
+#: A series nobody has looked at for so long begins anew when it is seen again. Less than what an engine observes before it acts.
+FORGOTTEN_AFTER_MS: Final = 240_000
+_WORST_STATES: Final[tuple[SeriesState, ...]] = ("firing", "acknowledged", "no_data", "pending", "retro_fired", "inactive")
+_WORST_VERDICTS: Final[tuple[Verdict, ...]] = ("true", "unknown", "false")
 
 
 @dataclass(frozen=True, slots=True)
-class VerdictTrack:
-    """Of one rule: the verdict and failed gates as last recorded, and the newest look at its newest window."""
+class Look:
+    """One judgement and what its incident was after it.
 
-    verdict: Verdict | None = None
-    failed_gates: tuple[str, ...] = ()
-    newest: Judgement | None = None
+    gate: the name of the one that holds it back, '' when none does; true_since_ms: None when nothing is pending or open.
+    """
 
+    judgement: Judgement
+    state: SeriesState
+    gate: str
+    true_since_ms: int | None
+    incident_key: str | None
 
-def restore_track(decision: Decision) -> VerdictTrack:
-    """The track as the rule's last recorded verdict left it."""
-    return VerdictTrack(decision.verdict, tuple(gate.name for gate in decision.gates if not gate.passed))
-
-
-def follow(
-    track: VerdictTrack, rule: str, judgement: Judgement, transition: Alert | None, now_ms: int
-) -> tuple[VerdictTrack, Decision | None]:
-    """The track after one more look, and the decision to publish: at a transition at once, else when the window is behind."""
-    if transition is not None:
-        return _record(track, rule, judgement, transition.incident_key, now_ms)
-    newest = track.newest
-    if newest is None or judgement.window_to_ms == newest.window_to_ms:
-        later = newest is None or judgement.judged_to_ms >= newest.judged_to_ms
-        return replace(track, newest=judgement if later else newest), None
-    if judgement.window_to_ms < newest.window_to_ms:
-        return track, None
-    moved = replace(track, newest=judgement)
-    if (newest.verdict, _failed(newest)) == (track.verdict, track.failed_gates):
-        return moved, None
-    recorded, decision = _record(track, rule, newest, None, now_ms)
-    return replace(recorded, newest=judgement), decision
+    @property
+    def verdict(self) -> tuple[Verdict, str]:
+        return self.judgement.verdict, self.gate
 
 
-def suppression(alert: Alert, step: PlannedStep, silence: Silence, now_ms: int) -> Decision:
-    """A page that is due is held back by a silence."""
-    return Decision(
-        decision_id=digest(alert.incident_key, "suppression", step.step, silence.silence_id),
-        rule=alert.rule,
-        kind="suppression",
-        at=from_ms(now_ms),
-        verdict="true",
-        previous="true",
-        reason=f"step {step.step} is held back: {silence.by} silenced the rule until {isoformat_ms(silence.until)}: {silence.reason}",
-        incident_key=alert.incident_key,
-        window_from=None,
-        window_to=None,
-        judged_to=None,
-        terms=(),
-        gates=(),
+def look_of(judgement: Judgement, lifecycle: Lifecycle) -> Look:
+    """`lifecycle`: of the same series, after the judgement."""
+    incident, pending = lifecycle.open, lifecycle.pending
+    if incident is not None:
+        return Look(judgement, lifecycle.state, judgement.held_by, to_ms(incident.since), incident.incident_key)
+    if pending is None:
+        return Look(judgement, lifecycle.state, judgement.held_by, None, None)
+    return Look(judgement, lifecycle.state, "for" if judgement.verdict == "true" else judgement.held_by, pending.since_ms, None)
+
+
+@dataclass(slots=True)
+class _Track:
+    """Of one series: verdict and gate as last recorded, and the newest look at its newest window."""
+
+    recorded: tuple[Verdict, str] | None
+    newest: Look
+
+
+@dataclass(slots=True)
+class _RuleLedger:
+    tracks: dict[Series, _Track]
+    minute_ms: int = 0
+
+
+class Ledger:
+    """Shown every look, in the order of the log; what it yields is to be published, unless an earlier engine has done so."""
+
+    def __init__(self) -> None:
+        self._rules: dict[str, _RuleLedger] = {}
+
+    def follow(self, look: Look, now_ms: int) -> Iterator[Decision]:
+        """What one more look adds. Consume it all."""
+        judgement = look.judgement
+        of_rule = self._rules.get(judgement.rule.name)
+        if of_rule is None:
+            of_rule = self._rules[judgement.rule.name] = _RuleLedger({})
+        minute_ms = -(-judgement.window_to_ms // _MINUTE_MS) * _MINUTE_MS
+        if minute_ms > of_rule.minute_ms:
+            if of_rule.minute_ms:
+                yield from _end_minute(of_rule, judgement.window_to_ms, now_ms)
+            of_rule.minute_ms = minute_ms
+        track = of_rule.tracks.get(judgement.series)
+        if track is None:
+            track = of_rule.tracks[judgement.series] = _Track(_first_recorded(look), look)
+        elif judgement.window_to_ms > track.newest.judgement.window_to_ms:
+            yield from _record(track, now_ms)
+            track.newest = look
+        elif (judgement.window_to_ms, judgement.judged_to_ms) >= _moment(track.newest):
+            track.newest = look
+        else:
+            return
+        if judgement.verdict == "true":
+            yield from _record(track, now_ms)
+
+
+def _end_minute(of_rule: _RuleLedger, reached_ms: int, now_ms: int) -> Iterator[Decision]:
+    """Every series as it stood at the end of the minute; those that have not been looked at for long are forgotten."""
+    for series, track in list(of_rule.tracks.items()):
+        yield from _record(track, now_ms)
+        if track.newest.state == "inactive" and reached_ms - track.newest.judgement.window_to_ms > FORGOTTEN_AFTER_MS:
+            del of_rule.tracks[series]
+    if of_rule.tracks:
+        yield _minute(of_rule, now_ms)
+
+
+def _minute(of_rule: _RuleLedger, now_ms: int) -> Decision:
+    looks = [track.newest for track in of_rule.tracks.values()]
+    worst = min(looks, key=_badness)
+    states: dict[SeriesState, int] = {}
+    for look in looks:
+        states[look.state] = states.get(look.state, 0) + 1
+    rule = worst.judgement.rule.name
+    return _decision(worst, "minute", digest(rule, "minute", of_rule.minute_ms, *worst.verdict), now_ms).model_copy(
+        update={"series": {state: states[state] for state in _WORST_STATES if state in states}}
     )
 
 
-def _record(
-    track: VerdictTrack, rule: str, judgement: Judgement, incident_key: str | None, now_ms: int
-) -> tuple[VerdictTrack, Decision | None]:
-    deciding = judgement.deciding
-    decision = Decision(
-        decision_id=digest(rule, judgement.verdict, _failed(judgement), judgement.window_to_ms, judgement.judged_to_ms, incident_key),
-        rule=rule,
-        kind="verdict",
+def _record(track: _Track, now_ms: int) -> Iterator[Decision]:
+    """The newest look, if it says something else than what is recorded."""
+    look, judgement = track.newest, track.newest.judgement
+    if look.verdict == track.recorded:
+        return
+    previous, track.recorded = track.recorded, look.verdict
+    # Silent partitions are judged by the clock: what the log knows of them is when they fell silent.
+    moment_ms = judgement.anchor_ms if judgement.rule.watches_pipeline else judgement.window_to_ms
+    decision_id = digest(judgement.rule.name, *_pairs(judgement.series), "verdict", *look.verdict, moment_ms)
+    yield _decision(look, "verdict", decision_id, now_ms, None if previous is None else previous[0])
+
+
+def _first_recorded(look: Look) -> tuple[Verdict, str] | None:
+    """That one more series was seen, and nothing is wrong with it, is no news; that a rule is judged is."""
+    return None if look.judgement.series == WHOLE or look.judgement.verdict == "true" else look.verdict
+
+
+def _decision(look: Look, kind: DecisionKind, decision_id: str, now_ms: int, previous: Verdict | None = None) -> Decision:
+    judgement = look.judgement
+    lasts = judgement.verdict == "true" and look.true_since_ms is not None
+    held_for = for_gate(judgement, look.true_since_ms or 0) if lasts else None
+    return Decision(
+        decision_id=decision_id,
+        rule=judgement.rule.name,
+        kind=kind,
         at=from_ms(now_ms),
         verdict=judgement.verdict,
-        previous=track.verdict,
-        reason=judgement.reason(),
-        incident_key=incident_key,
-        window_from=from_ms(deciding.window_from_ms),
+        previous=previous,
+        reason=held_for.detail if held_for is not None and look.gate == "for" else judgement.reason(),
+        incident_key=look.incident_key,
+        window_from=from_ms(judgement.deciding.window_from_ms),
         window_to=from_ms(judgement.window_to_ms),
         judged_to=from_ms(judgement.judged_to_ms),
         terms=judgement.terms,
-        gates=deciding.gates,
+        gates=_gates(judgement, held_for),
+        labels=dict(judgement.series),
+        state=look.state,
     )
-    return VerdictTrack(judgement.verdict, _failed(judgement), judgement), decision
 
 
-def _failed(judgement: Judgement) -> tuple[str, ...]:
-    return tuple(gate.name for gate in judgement.deciding.gates if not gate.passed)
+def _gates(judgement: Judgement, held_for: Gate | None) -> tuple[Gate, ...]:
+    return judgement.gates if held_for is None else (*judgement.gates, held_for)
+
+
+def _badness(look: Look) -> tuple[int, int, Series]:
+    return _WORST_STATES.index(look.state), _WORST_VERDICTS.index(look.judgement.verdict), look.judgement.series
+
+
+def _moment(look: Look) -> tuple[int, int]:
+    return look.judgement.window_to_ms, look.judgement.judged_to_ms
+
+
+def _pairs(series: Series) -> tuple[str, ...]:
+    return tuple(f"{name}={value}" for name, value in series)
