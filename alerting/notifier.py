@@ -22,7 +22,8 @@ from aiokafka.structs import ConsumerRecord
 from mode import Service
 
 from alerting import metrics
-from alerting.config.load import AlertingConfig, ReceiverKind, load_config
+from alerting.config.load import AlertingConfig, configured
+from alerting.config.receivers import ReceiverKind
 from alerting.freeze import FreezeWatch
 from alerting.loading import into, parsed
 from alerting.notify.outbox import Outbox, Sending, delivery_of
@@ -176,7 +177,7 @@ class Notifier(Service):
 
 def make_receivers(settings: Settings, config: AlertingConfig, session: aiohttp.ClientSession) -> dict[str, Receiver]:
     """Every receiver of routes.yaml, by name; `check_settings` has looked at them."""
-    return {name: _make_receiver(name, kind, settings.receiver(name), session) for name, kind in config.receivers.items()}
+    return {name: _make_receiver(name, receiver.kind, settings.receiver(name), session) for name, receiver in config.receivers.items()}
 
 
 def _make_receiver(name: str, kind: ReceiverKind, settings: ReceiverSettings, session: aiohttp.ClientSession) -> Receiver:
@@ -190,7 +191,7 @@ def _make_receiver(name: str, kind: ReceiverKind, settings: ReceiverSettings, se
 
 def check_settings(settings: Settings, config: AlertingConfig) -> None:
     """Raise ConfigurationError for settings of receivers that do not exist or cannot work."""
-    known = {name.replace("-", "_"): kind for name, kind in config.receivers.items()}
+    known = {name.replace("-", "_"): receiver.kind for name, receiver in config.receivers.items()}
     for name, receiver in settings.receivers.items():
         prefix = f"TELEMETRY_RECEIVERS__{name.upper()}"
         if name not in known:
@@ -201,7 +202,7 @@ def check_settings(settings: Settings, config: AlertingConfig) -> None:
 
 def create_app(settings: Settings, config: AlertingConfig | None = None) -> ShellApp:
     """The notifier's Faust app. Raises ConfigurationError when receivers or their settings are wrong."""
-    config = config or load_config()
+    config = config or configured(settings)
     check_settings(settings, config)
     app = ShellApp(ROLE, settings)
     notifier = Notifier(settings, config, beacon=app.beacon)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from alerting.engine.suggestion import did_you_mean
@@ -30,11 +30,26 @@ class DocumentError(ValueError):
 
 
 class FieldError(ValueError):
-    """Raised by a validator of a whole model about one of its fields; `known` are the words that `word` could have been."""
+    """Raised by a validator of a whole model about one of its fields: the place is that of the field, or of its key."""
 
-    def __init__(self, message: str, *path: str | int) -> None:
+    def __init__(self, message: str, *path: str | int, is_key: bool = False) -> None:
         super().__init__(message)
-        self.path = path
+        self.path, self.is_key = path, is_key
+
+
+class FileModel(BaseModel):
+    """A mapping of a file: keys that mean nothing are refused, with the one that may be meant."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_keys(cls, value: Any) -> Any:
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        for key in value if isinstance(value, dict) else ():
+            if key not in known:
+                raise FieldError(f"{key} is not a key here{did_you_mean(str(key), known)}", str(key), is_key=True)
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,19 +129,17 @@ def read_value(document: Document, path: Path, shape: TypeAdapter[T], subject: C
 def _located(document: Document, path: Path, error: ErrorDetails, subject: Callable[[Path], str]) -> DocumentError:
     where = [*path, *error["loc"]]
     about, field = subject(where), next((str(part) for part in reversed(where) if isinstance(part, str)), "")
-    cause = error.get("ctx", {}).get("error")
+    cause = error.get("ctx", {}).get("error")  # the exception of a validator
     named = f"{about}{field}: " if field else about
-    match error["type"]:
-        case "extra_forbidden":
-            known = error.get("ctx", {}).get("known", ())
-            return DocumentError(f"{about}{field} is not a key here{did_you_mean(field, known)}", document.place_of_key(where))
-        case "missing":
-            return DocumentError(f"{about}{field} is missing", document.place(where))
-        case "literal_error":
-            expected = error.get("ctx", {}).get("expected", "")
-            return DocumentError(f"{named}{error['input']} is not one of {expected}", document.place(where))
+    if error["type"] == "missing":
+        return DocumentError(f"{about}{field} is missing", document.place(where))
+    if error["type"] == "extra_forbidden":
+        return DocumentError(f"{about}{field} is not a key here", document.place_of_key(where))
+    if error["type"] == "literal_error":
+        return DocumentError(f"{named}{error['input']} is not one of {error['ctx']['expected']}", document.place(where))
     if isinstance(cause, FieldError):
-        return DocumentError(f"{about}{cause}", document.place([*where, *cause.path]))
+        at = [*where, *cause.path]
+        return DocumentError(f"{about}{cause}", document.place_of_key(at) if cause.is_key else document.place(at))
     if (column := getattr(cause, "column", None)) is not None:
         return DocumentError(f"{about}{getattr(cause, 'message', cause)}", document.place_in_text(where, column))
     return DocumentError(f"{named}{error['msg'].removeprefix('Value error, ')}", document.place(where))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
 from alerting.engine.condition import Comparison, Condition
 from alerting.engine.condition_text import parse_condition
-from alerting.engine.document import DocumentError, FieldError, Path, parse_document, read_value
+from alerting.engine.document import Document, DocumentError, FieldError, FileModel, Path, parse_document, read_value
 from alerting.engine.quantity import LONGEST_PANE_WINDOW_MS, LONGEST_WINDOW_MS, Source
 from alerting.engine.suggestion import did_you_mean
 from schemas.alert import Severity
@@ -36,7 +36,7 @@ def duration_ms(value: Any) -> Any:
 DurationMs = Annotated[int, BeforeValidator(duration_ms)]
 
 
-class Gates(BaseModel):
+class Gates(FileModel):
     """How much evidence a verdict needs.
 
     min_events: fewer in the window leave a comparison unknown; min_events_of: the same for single quantities of the condition.
@@ -45,16 +45,14 @@ class Gates(BaseModel):
     min_expected: absence is only judged of what would have come so many times.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     min_events: Annotated[int, Field(ge=1)] = 20
-    min_events_of: dict[str, Annotated[int, Field(ge=1)]] = {}
+    min_events_of: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     min_errors: Annotated[int, Field(ge=1)] = 5
     confidence: Annotated[float, Field(ge=0, lt=1)] = 0.95
     min_expected: Annotated[float, Field(gt=0)] = 10
 
 
-class Rule(BaseModel):
+class Rule(FileModel):
     """`name`, `condition` and `channels` as the seed writes them.
 
     window: the length of every comparison without its own. by: judged for each combination of these labels, each an incident of its own.
@@ -62,8 +60,6 @@ class Rule(BaseModel):
     no_data_after: nothing has come for so long makes an open one `no_data`.
     owner: the team it belongs to; labels: said with each of its alerts; runbook: a path in the repository, or an https link.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     condition: Annotated[Condition, BeforeValidator(lambda value: parse_condition(str(value)))]
@@ -76,7 +72,7 @@ class Rule(BaseModel):
     keep_firing_for_ms: Annotated[DurationMs, Field(alias="keep_firing_for")] = 60_000
     no_data_after_ms: Annotated[DurationMs, Field(alias="no_data_after")] = 600_000
     gates: Gates = Gates()
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = Field(default_factory=dict)
     runbook: str
     description: str = ""
 
@@ -139,9 +135,7 @@ class Rule(BaseModel):
         return max((self.window_ms_of(c) for c in self.condition.comparisons if self.source_of(c) == "panes"), default=0)
 
 
-class _RuleFile(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _RuleFile(FileModel):
     rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
 
 
@@ -149,14 +143,19 @@ _FILE: Final = TypeAdapter(_RuleFile)
 
 
 def parse_rules(text: str) -> tuple[Rule, ...]:
-    """Read one rule file: a mapping with the list `rules`. Raises DocumentError."""
-    document = parse_document(text)
+    """Read one rule file. Raises DocumentError."""
+    return rules_of(parse_document(text))
 
-    def subject(path: Path) -> str:
-        if len(path) < 2 or path[0] != "rules" or not isinstance(path[1], int):
-            return ""
-        rule = document.value["rules"][path[1]]
-        name = rule.get("name") if isinstance(rule, dict) else None
-        return f"rule {name}: " if isinstance(name, str) else f"rule number {path[1] + 1}: "
 
-    return read_value(document, (), _FILE, subject).rules
+def rules_of(document: Document) -> tuple[Rule, ...]:
+    """The rules of a file: a mapping with the list `rules`. Raises DocumentError."""
+    return read_value(document, (), _FILE, lambda path: subject_of(document, path)).rules
+
+
+def subject_of(document: Document, path: Path) -> str:
+    """`rule NAME: ` for what lies in a rule, else ''."""
+    if len(path) < 2 or path[0] != "rules" or not isinstance(path[1], int):
+        return ""
+    rule = document.value["rules"][path[1]]
+    name = rule.get("name") if isinstance(rule, dict) else None
+    return f"rule {name}: " if isinstance(name, str) else f"rule number {path[1] + 1}: "

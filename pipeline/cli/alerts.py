@@ -1,4 +1,4 @@
-"""`telemetry alerts` and `telemetry rules`: what is open, who works on it, and whether the rule files are right."""
+"""`telemetry alerts`: what is open, and who works on it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from alerting.incidents import Incident
 
 app = App(name="alerts", help="Incidents: what is open, and who works on it.")
-rules = App(name="rules", help="The alert rules.")
 
 
 @app.command(name="list")
@@ -61,22 +60,6 @@ def ack(
         return 0
     asyncio.run(_send_ack(data_dir, incident, by))
     print(f"{incident.alert.rule} is acknowledged by {by}; nobody else is paged")
-    return 0
-
-
-@rules.command
-def check(
-    directory: Annotated[Path | None, Parameter(help="A folder with rules/*.yaml, escalation.yaml and routes.yaml.")] = None,
-) -> int:
-    """Read the rule files as the alerter does; exit 2 with the file and the place when one is wrong.
-
-    Example: `telemetry rules check`, `telemetry rules check my-alerting/`
-    """
-    from alerting.config.load import CONFIG_DIR, load_config
-
-    config = load_config(directory or CONFIG_DIR)
-    for rule in config.rules:
-        print(f"{rule.name}: {rule.condition.text} -> {', '.join(rule.channels)} ({rule.severity})")
     return 0
 
 

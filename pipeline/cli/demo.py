@@ -10,7 +10,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, cast
 
 from cyclopts import Parameter
 
@@ -127,11 +127,12 @@ def _rule() -> WatchedRule:
 
 def _receivers_without_address() -> dict[str, Kind]:
     """Those that need a stand-in, by name: whoever has an address in the settings is really told."""
-    from alerting.config.load import load_config
+    from alerting.config.load import configured
     from pipeline.runtime.settings import load_settings
 
     settings = load_settings()
-    return {name: kind for name, kind in load_config().receivers.items() if settings.receiver(name).url is None}
+    kinds = {name: receiver.kind for name, receiver in configured(settings).receivers.items() if settings.receiver(name).url is None}
+    return {name: cast("Kind", kind) for name, kind in kinds.items() if kind in {"slack", "pagerduty"}}
 
 
 def _stack(place: Path) -> Stack:

@@ -20,6 +20,7 @@ from pipeline.cli import (  # modules of commands import nothing heavy at their 
     demo,
     reconcile,
     roles,
+    rules,
     stack,
     tail,
     validate,
@@ -46,7 +47,7 @@ def build() -> App:
         group = Group.create_ordered(title)
         for position, command in enumerate(commands):
             app.command(command, group=group, sort_key=position)
-    for sub_app in (alerts.app, alerts.rules, dead_letters.app):
+    for sub_app in (alerts.app, rules.app, dead_letters.app):
         app.command(sub_app)
     return app
 

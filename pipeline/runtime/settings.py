@@ -63,6 +63,12 @@ class Console(BaseModel):
     pagerduty_secrets: Secrets = []
 
 
+class Alerting(BaseModel):
+    """`config_dir`: a folder with rules, escalation steps and routes, in place of the shipped one."""
+
+    config_dir: Path | None = None
+
+
 class Host(BaseModel):
     """What the host reporter says: under which name, the machine's own when it is empty, and of the disk that `directory` is on."""
 
@@ -97,6 +103,7 @@ class Settings(BaseSettings):
     gateway: Gateway = Gateway()
     console: Console = Console()
     health: Health = Health()
+    alerting: Alerting = Alerting()
     host: Host = Host()
     worker: Worker = Worker()
     receivers: dict[str, Receiver] = {}

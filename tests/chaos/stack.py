@@ -139,7 +139,7 @@ def _alerting(stack: Stack) -> None:
 def _slack_channels() -> list[str]:
     from alerting.config.load import load_config
 
-    return [name.upper().replace("-", "_") for name, kind in load_config().receivers.items() if kind == "slack"]
+    return [name.upper().replace("-", "_") for name, receiver in load_config().receivers.items() if receiver.kind == "slack"]
 
 
 async def _stop(stack: Stack) -> None:
