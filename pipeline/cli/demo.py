@@ -10,7 +10,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, cast
+from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
@@ -132,7 +132,7 @@ def _receivers_without_address() -> dict[str, Kind]:
 
     settings = load_settings()
     kinds = {name: receiver.kind for name, receiver in configured(settings).receivers.items() if settings.receiver(name).url is None}
-    return {name: cast("Kind", kind) for name, kind in kinds.items() if kind in {"slack", "pagerduty"}}
+    return {name: kind for name, kind in kinds.items() if kind in {"slack", "pagerduty"}}
 
 
 def _stack(place: Path) -> Stack:
