@@ -32,7 +32,7 @@ demo: setup ## real data, live traffic and one incident, from the first failure 
 .PHONY: test
 test: setup ## all tests that need nothing more than setup brings
 	$(BIN)/python -m pytest
-	@$(BIN)/python -c 'print("Not run: make test-long (outages and the whole demo, six minutes, and git), make test-go (it needs Go), make test-browser (it needs Chromium and npm), make test-generated (it needs Node), make bench-alert and make chaos (each takes half an hour and more), make bench and make outage (a quarter of an hour each), make retention (ten minutes), make chaos-selftest and make fuzz (five minutes each), make outage-sdk (three minutes).")'
+	@$(BIN)/python -c 'print("Not run: make test-long (outages and the whole demo, six minutes, and git), make test-go (it needs Go), make test-browser (it needs Chromium and npm), make test-generated (it needs Node), make test-prometheus (it needs promtool), make bench-alert and make chaos (each takes half an hour and more), make bench and make outage (a quarter of an hour each), make retention (ten minutes), make chaos-selftest and make fuzz (five minutes each), make outage-sdk (three minutes).")'
 
 .PHONY: test-long
 test-long: setup ## brokers, engines and gateways that die, fill up and come back, and the whole demo; about six minutes
@@ -46,6 +46,12 @@ test-go: setup ## clickhouse-go over HTTP against the embedded ClickHouse; needs
 test-generated: setup ## the generated documents in the tools of AsyncAPI and TypeScript; needs Node and npm
 	npm ci --prefix tests/contract/generated --ignore-scripts --no-audit --no-fund --loglevel=error
 	$(BIN)/python -m pytest tests/contract/generated/run_generated.py
+
+.PHONY: test-prometheus
+test-prometheus: ## the rules that watch the pipeline from outside, on series that go wrong; needs promtool, which comes with Prometheus
+	promtool check config --syntax-only grafana/compose/prometheus.yml
+	promtool check rules grafana/prometheus/rules.yml
+	promtool test rules tests/prometheus/rules.test.yml
 
 .PHONY: test-browser
 test-browser: setup ## web vitals of real page loads in Chromium, looked for in ClickHouse; a minute; needs Chromium and npm
