@@ -9,7 +9,6 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 
-
 ROOT = Path(__file__).parents[3]
 RULES: dict[str, dict[str, Any]] = {
     rule["alert"]: rule
