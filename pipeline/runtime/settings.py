@@ -87,10 +87,18 @@ class Worker(BaseModel):
 
 
 class Receiver(BaseModel):
-    """One place that is notified; without `url` its notifications are written to the log as JSON lines."""
+    """One place that is notified; without an address its notifications are written to the log as JSON lines.
+
+    The address is `url`, or for Slack `token` and `channel` (the channel's id; `url` is then that of the Web API, Slack's own if unset).
+    `routing_key` is PagerDuty's; `sender` and `recipients` are of email; the `token` of tickets and webhooks goes with each request.
+    """
 
     url: SecretStr | None = None
     routing_key: SecretStr | None = None
+    token: SecretStr | None = None
+    channel: str | None = None
+    sender: str | None = None
+    recipients: Names = []
 
 
 class Settings(BaseSettings):
