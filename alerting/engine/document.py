@@ -19,6 +19,15 @@ Path = Sequence[str | int]
 Place = tuple[int, int]
 
 _BLOCKS: Final = ("|", ">")
+#: What pydantic says of Python's types, said of YAML's, by type of the error.
+_SHAPES: Final = {
+    "too_short": "there is nothing in it",
+    "list_type": "a list is written as in [a, b]",
+    "tuple_type": "a list is written as in [a, b]",
+    "dict_type": "a mapping is written as in {key: value}",
+    "model_type": "a mapping is written as in {key: value}",
+    "string_type": "a text is needed; a number is one in quotes",
+}
 
 
 class DocumentError(ValueError):
@@ -142,7 +151,8 @@ def _located(document: Document, path: Path, error: ErrorDetails, subject: Calla
         return DocumentError(f"{about}{cause}", document.place_of_key(at) if cause.is_key else document.place(at))
     if (column := getattr(cause, "column", None)) is not None:
         return DocumentError(f"{about}{getattr(cause, 'message', cause)}", document.place_in_text(where, column))
-    return DocumentError(f"{named}{error['msg'].removeprefix('Value error, ')}", document.place(where))
+    message = _SHAPES.get(error["type"], error["msg"].removeprefix("Value error, "))
+    return DocumentError(f"{named}{message}", document.place(where))
 
 
 def _refuse_repeated_keys(node: yaml.Node) -> None:

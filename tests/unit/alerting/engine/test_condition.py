@@ -6,53 +6,139 @@ from alerting.engine.condition import AllOf, AnyOf, Comparison, Not, Selector
 from alerting.engine.condition_text import ConditionError, parse_condition
 
 
-def test_the_seeds_condition_is_read_literally() -> None:
-    """`error_rate > 5% OR avg_time > 30s` is a ratio above 0.05 or a mean above 30,000 ms."""
-    condition = parse_condition("error_rate > 5% OR avg_time > 30s")
+def only(text: str) -> Comparison:
+    """The one comparison of a condition that is nothing else."""
+    root = parse_condition(text).root
+    assert isinstance(root, Comparison)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        (
+            "error_rate > 5% OR avg_time > 30s",
+            [("error_rate > 5%", "error_rate", ">", 0.05, "ratio"), ("avg_time > 30s", "avg_time", ">", 30_000.0, "ms")],
+        ),
+        (
+            "satisfaction_score < 4.0 OR retention_7d < 40%",
+            [
+                ("satisfaction_score < 4.0", "satisfaction_score", "<", 4.0, "rating"),
+                ("retention_7d < 40%", "retention_7d", "<", 0.4, "ratio"),
+            ],
+        ),
+        (
+            "cpu > 80% OR memory > 85% OR disk > 90%",
+            [
+                ("cpu > 80%", "cpu", ">", 0.8, "ratio"),
+                ("memory > 85%", "memory", ">", 0.85, "ratio"),
+                ("disk > 90%", "disk", ">", 0.9, "ratio"),
+            ],
+        ),
+    ],
+)
+def test_the_seeds_conditions_are_read_literally(text: str, read: list[tuple[str, str, str, float, str]]) -> None:
+    """Each of the seed's three conditions is an OR of its comparisons, with thresholds in the unit of what is compared."""
+    condition = parse_condition(text)
     assert isinstance(condition.root, AnyOf)
-    read = [(c.text, c.quantity.name, c.operator, c.threshold, c.quantity.unit, c.window_ms, c.labels) for c in condition.comparisons]
-    assert read == [
-        ("error_rate > 5%", "error_rate", ">", 0.05, "ratio", None, ()),
-        ("avg_time > 30s", "avg_time", ">", 30_000.0, "ms", None, ()),
-    ]
+    assert condition.text == text
+    assert [(c.text, c.quantity.name, c.operator, c.threshold, c.quantity.unit) for c in condition.comparisons] == read
+    assert {(c.window_ms, c.selectors, c.against) for c in condition.comparisons} == {(None, (), "threshold")}
 
 
-def test_and_binds_tighter_than_or_and_parentheses_bind_tightest() -> None:
-    """`a OR b AND c` is `a OR (b AND c)`; written with parentheses it is what they say."""
+def test_and_binds_tighter_than_or_and_not_and_parentheses_bind_tightest() -> None:
+    """`a OR b AND c` is `a OR (b AND c)`, `NOT a AND b` is `(NOT a) AND b`; written with parentheses it is what they say."""
     loose = parse_condition("error_rate > 1% or avg_time > 1s and error_rate > 2%").root
     assert isinstance(loose, AnyOf)
     assert [type(part) for part in loose.parts] == [Comparison, AllOf]
     tight = parse_condition("(error_rate > 1% or avg_time > 1s) AND error_rate > 2%").root
     assert isinstance(tight, AllOf)
     assert [type(part) for part in tight.parts] == [AnyOf, Comparison]
+    negated = parse_condition("NOT error_rate > 1% AND avg_time > 1s").root
+    assert isinstance(negated, AllOf)
+    assert [type(part) for part in negated.parts] == [Not, Comparison]
 
 
-def test_labels_and_a_window_are_read() -> None:
-    """A selection in braces and a window in brackets belong to their comparison."""
-    comparison = parse_condition('error_rate{provider="a\\"b"}[5m] >= 12.5%').root
-    assert isinstance(comparison, Comparison)
-    assert (comparison.labels, comparison.window_ms, comparison.operator, comparison.threshold) == (
-        (("provider", 'a"b'),),
-        300_000,
-        ">=",
-        0.125,
-    )
+def test_not_is_of_the_part_it_stands_before_and_its_comparisons_count() -> None:
+    """`NOT (a OR b)` negates both, twice negated is written twice, and the leaves are found from left to right."""
+    condition = parse_condition("not (error_rate > 1% OR menus < 5) AND NOT NOT avg_time > 1s")
+    assert isinstance(condition.root, AllOf)
+    first, second = condition.root.parts
+    assert isinstance(first, Not)
+    assert isinstance(first.part, AnyOf)
+    assert isinstance(second, Not)
+    assert isinstance(second.part, Not)
+    assert [c.text for c in condition.comparisons] == ["error_rate > 1%", "menus < 5", "avg_time > 1s"]
+
+
+def test_a_selection_and_a_window_belong_to_their_comparison() -> None:
+    """Selections in braces are sorted, may be negated and may hold quotes; a window in brackets is in milliseconds."""
+    comparison = only('api_error_rate{service!="batch",route="a\\"b"}[5m] >= 12.5%')
+    assert comparison.selectors == (Selector("route", 'a"b'), Selector("service", "batch", negated=True))
+    assert (comparison.window_ms, comparison.operator, comparison.threshold) == (300_000, ">=", 0.125)
+    assert comparison.selects({"service": "web", "route": 'a"b'})
+    assert not comparison.selects({"service": "batch", "route": 'a"b'})
+    assert not comparison.selects({"service": "web", "route": "/"})
+
+
+def test_a_label_that_is_absent_is_empty() -> None:
+    """A series without the label is selected by '' and by every negation of a value."""
+    assert only('error_rate{provider=""} > 5%').selects({})
+    assert only('error_rate{provider!="ollama"} > 5%').selects({})
 
 
 @pytest.mark.parametrize(
     ("text", "threshold_ms"),
-    [("avg_time > 250ms", 250), ("avg_time > 1.5s", 1500), ("avg_time > 2m", 120_000), ("avg_time > 1h", 3_600_000)],
+    [("avg_time > 250ms", 250), ("avg_time > 1.5s", 1500), ("p95_time > 2m", 120_000), ("avg_time > 1h", 3_600_000)],
 )
 def test_times_are_read_in_their_unit(text: str, threshold_ms: float) -> None:
     """A threshold on a time is in milliseconds whatever unit it was written in."""
-    assert parse_condition(text).comparisons[0].threshold == threshold_ms
+    assert only(text).threshold == threshold_ms
+
+
+@pytest.mark.parametrize(("window", "window_ms"), [("10s", 10_000), ("1h", 3_600_000), ("24h", 86_400_000), ("31d", 2_678_400_000)])
+def test_windows_last_from_ten_seconds_to_a_month(window: str, window_ms: int) -> None:
+    """What panes do not hold is read from the warehouse."""
+    assert only(f"error_rate[{window}] > 5%").window_ms == window_ms
 
 
 @pytest.mark.parametrize(("operator", "below", "equal", "above"), [(">", 0, 0, 1), (">=", 0, 1, 1), ("<", 1, 0, 0), ("<=", 1, 1, 0)])
 def test_the_operators_compare_as_written(operator: str, below: int, equal: int, above: int) -> None:
     """Each operator holds for the values it names, at the threshold itself included or not."""
-    comparison = parse_condition(f"avg_time {operator} 100ms").comparisons[0]
+    comparison = only(f"avg_time {operator} 100ms")
     assert [comparison.holds(99.0), comparison.holds(100.0), comparison.holds(101.0)] == [bool(below), bool(equal), bool(above)]
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "baseline", "deviation"),
+    [
+        ("feature_usage[1h] drop > 30%", 60, 100, 0.4),
+        ("feature_usage[1h] rise > 30%", 150, 100, 0.5),
+        ("p95_time[15m] degradation > 50%", 3_000, 2_000, 0.5),
+        ("full_success_rate[15m] degradation > 50%", 0.25, 1.0, 0.75),
+        ("p95_time[15m] drop > 50%", 500, 2_000, 0.75),
+    ],
+)
+def test_deviations_are_parts_of_usual_times(text: str, value: float, baseline: float, deviation: float) -> None:
+    """A drop is how far below, a rise how far above; a degradation is a rise of what is worse when higher, and a drop of the rest."""
+    comparison = only(text)
+    assert comparison.needs_baseline
+    assert comparison.deviation(value, baseline) == pytest.approx(deviation)
+    assert comparison.holds(comparison.deviation(value, baseline)) is (deviation > comparison.threshold)
+
+
+def test_absence_is_true_of_no_events() -> None:
+    """`absent(…)` has a selection and a window as others, and holds of the number 0 alone."""
+    comparison = only('ABSENT( event_count{service="web"} [10m] )')
+    assert (comparison.against, comparison.window_ms, comparison.selectors) == ("absence", 600_000, (Selector("service", "web"),))
+    assert not comparison.needs_baseline
+    assert [comparison.holds(0), comparison.holds(1)] == [True, False]
+
+
+def test_a_condition_on_several_lines_is_one_text() -> None:
+    """White space is nothing but space, also inside of a comparison."""
+    condition = parse_condition("error_rate\n  > 5%\nOR avg_time > 30s")
+    assert [c.text for c in condition.comparisons] == ["error_rate > 5%", "avg_time > 30s"]
 
 
 @pytest.mark.parametrize(
@@ -60,27 +146,40 @@ def test_the_operators_compare_as_written(operator: str, below: int, equal: int,
     [
         ("eror_rate > 5%", 1, "did you mean error_rate?"),
         ("error_rate > 5% OR avgtime > 3s", 20, "did you mean avg_time?"),
+        ("error_rate > 5% OR\nzzz > 3s", 20, "zzz is not a quantity; there are error_rate, avg_time"),
         ("error_rate > 5", 14, "in %, as in 5%"),
         ("error_rate > 5s", 15, "in %, as in 5%"),
-        ("avg_time > 30%", 14, "in ms, s, m or h"),
-        ("avg_time > 30", 12, "in ms, s, m or h"),
+        ("error_rate > 500%", 14, "at most 100%"),
+        ("avg_time > 30%", 14, "in ms, s, m, h or d"),
+        ("avg_time > 30", 12, "in ms, s, m, h or d"),
+        ("satisfaction_score < 80%", 24, "without a unit, as in 4.0"),
+        ("security_signals > 5s", 21, "without a unit, as in 10"),
         ("error_rate > 5% XOR avg_time > 30s", 17, "did you mean OR?"),
         ("error_rate > 5% OR", 19, "ends too early"),
         ("", 1, "ends too early"),
         ("error_rate > > 5%", 14, "> is not expected here"),
         ("error_rate > 5% $", 17, "$ is not expected here"),
+        ("feature_usage[1h] dropp > 30%", 19, "dropp is not expected here; did you mean drop?"),
         ('error_rate{provder="ollama"} > 5%', 12, "did you mean provider?"),
         ('error_rate{outcome="failed"} > 5%', 12, "no label outcome"),
+        ('error_rate{provider="a",provider="b"} > 5%', 25, "two values at once"),
         ('flush_age{provider="x"} > 5s', 11, "no label provider"),
         ("error_rate[15s] > 5%", 12, "multiple of 10s"),
-        ("error_rate[2h] > 5%", 12, "at most 1h"),
+        ("error_rate[60] > 5%", 12, "multiple of 10s, at most 31d, not 60"),
+        ("error_rate[32d] > 5%", 12, "at most 31d"),
+        ("data_loss[2d] > 5%", 11, "at most 1d"),
         ("flush_age[1m] > 5s", 11, "has no window"),
+        ("retention_7d[7d] < 40%", 14, "has no window"),
+        ("feature_usage[1h] drop < 30%", 24, "as in drop > 30%"),
+        ("feature_usage[1h] drop > 30", 26, "in %, as in 30%"),
+        ("satisfaction_score drop > 30%", 1, "has no usual times"),
+        ("absent(retention_7d)", 8, "cannot be absent"),
     ],
 )
 def test_what_is_no_condition_is_refused_with_its_place(text: str, column: int, says: str) -> None:
-    """A mistake is named with its column, and with what may be meant."""
+    """A mistake is named with its column, counted over the whole text, and with what may be meant."""
     with pytest.raises(ConditionError) as refused:
         parse_condition(text)
-    assert refused.value.column == column
     assert says in str(refused.value)
+    assert refused.value.column == column
     assert f"column {column}:" in str(refused.value)
