@@ -1,193 +1,210 @@
-"""Who is told about an incident, and when. The state of an escalation is the fold of its events on `escalations.v1`, and nothing else.
+"""One incident's escalation. Its state is the fold of its events on `escalations.v1`, and nothing else.
 
 Functions that decide return events; the state moves only by `fold`ing them, so a restart that reads the topic is where it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Final
-
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from typing import Final
 
 from alerting.engine.identity import digest
-from alerting.engine.rule import DurationMs, RuleError
-from schemas.alert import Alert, Severity
-from schemas.command import Ack, Reassign, Unack
-from schemas.escalation import Escalation, EscalationEvent, PlannedStep
-from schemas.timestamps import from_ms, to_ms
+from schemas.alert import Alert
+from schemas.command import Ack, Reassign, Snooze, Unack
+from schemas.escalation import Escalation, EscalationEvent, Member, PlannedStep
+from schemas.timestamps import from_ms, isoformat_ms, to_ms
 
 ALERTER: Final = "alerter"
 
 
-class ChainStep(BaseModel):
-    """Page `targets` when nobody has acknowledged `after` the incident opened."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    after_ms: Annotated[DurationMs, Field(alias="after")]
-    targets: Annotated[tuple[str, ...], Field(min_length=1)]
-
-
-#: By severity, the steps that follow step 0, which is the rule's own channels, at once.
-Chains = Mapping[Severity, tuple[ChainStep, ...]]
-_CHAINS: Final[TypeAdapter[dict[Severity, tuple[ChainStep, ...]]]] = TypeAdapter(dict[Severity, tuple[ChainStep, ...]])
-
-
-def parse_chains(text: str) -> Chains:
-    """Read escalation.yaml: severity → list of {after, targets}. Raises RuleError."""
-    try:
-        return _CHAINS.validate_python(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise RuleError(f"not YAML: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        raise RuleError(f"{', '.join(map(str, first['loc']))}: {first['msg'].removeprefix('Value error, ')}") from None
-
-
 @dataclass(frozen=True, slots=True)
 class EscalationState:
-    """One incident's escalation. `plan`: steps to come; `paged`: who has been, in order; `commands`: those obeyed already."""
+    """plan: steps to come; paged: who has been, in order, and hears of the rest; responders: those of them whom a repeat pages again.
+
+    group_key: the group it is told of with; commands: those obeyed already. Of an incident that is over only `alert`, `paged`,
+    `group_key` and who acknowledged it have a meaning.
+    """
 
     alert: Alert
+    group_key: str
+    opened_at_ms: int
     plan: tuple[PlannedStep, ...] = ()
     paged: tuple[str, ...] = ()
+    responders: tuple[str, ...] = ()
     acked_at_ms: int | None = None
     acked_by: str = ""
+    snoozed_until_ms: int | None = None
     resolved: bool = False
     commands: frozenset[str] = frozenset()
+
+    @property
+    def escalates(self) -> bool:
+        """Nobody has acknowledged it, and it is not over."""
+        return self.acked_at_ms is None and not self.resolved
 
 
 def fold(state: EscalationState | None, event: Escalation) -> EscalationState:
     """The state after `event`; an event that is repeated changes nothing more."""
-    state = state or EscalationState(event.alert)
-    if event.command_id is not None:
-        state = replace(state, commands=state.commands | {event.command_id})
-    match event.event:
-        case "opened":
+    if state is None:
+        state = EscalationState(event.alert, event.group_key or event.incident_key, to_ms(event.at))
+        if event.event == "opened":
             return replace(state, plan=event.plan)
-        case "step_due" | "reassigned":
-            return _paged(state, event)
-        case "acked":
-            return replace(state, acked_at_ms=to_ms(event.at), acked_by=event.actor)
-        case "unacked":
-            return replace(state, plan=event.plan, acked_at_ms=None, acked_by="")
+    if event.command_id is not None:
+        return _commanded(state, event)
+    match event.event:
+        case "step_due":
+            return _stepped(state, event)
         case "resolved":
             return replace(state, alert=event.alert, plan=(), resolved=True)
+        case _:
+            return state
 
 
-def opening(alert: Alert, chains: Chains, now_ms: int) -> list[Escalation]:
-    """The incident fires: its whole plan, step 0 due now."""
-    later = [
-        PlannedStep(step=number, targets=step.targets, due_at=from_ms(now_ms + step.after_ms))
-        for number, step in enumerate(chains.get(alert.severity, ()), start=1)
-    ]
-    plan = (PlannedStep(step=0, targets=alert.channels, due_at=from_ms(now_ms)), *later)
-    return [_event(alert, "opened", now_ms, reason="the incident fires", plan=plan)]
+def _commanded(state: EscalationState, event: Escalation) -> EscalationState:
+    """A command for a whole group may find its lead acknowledged, or over, already: then it is obeyed, and nothing else."""
+    if event.command_id is None or event.command_id in state.commands:
+        return state
+    obeyed = replace(state, commands=state.commands | {event.command_id})
+    match event.event:
+        case "acked" if state.escalates:
+            return replace(obeyed, acked_at_ms=to_ms(event.at), acked_by=event.actor, snoozed_until_ms=None)
+        case "unacked" if not state.resolved and state.acked_at_ms is not None:
+            return replace(obeyed, plan=event.plan, acked_at_ms=None, acked_by="")
+        case "snoozed" if state.escalates and event.until is not None:
+            return replace(obeyed, plan=event.plan, snoozed_until_ms=to_ms(event.until))
+        case "reassigned" if not state.resolved and event.target is not None:
+            paged = (*state.paged, *(target for target in (event.target,) if target not in state.paged))
+            return replace(obeyed, plan=(), paged=paged, responders=(event.target,), snoozed_until_ms=None)
+        case _:
+            return obeyed
 
 
-def due(state: EscalationState, now_ms: int) -> list[Escalation]:
-    """One event per target of every step whose time has come, unless the incident is acknowledged or over."""
-    if state.acked_at_ms is not None or state.resolved:
-        return []
-    return [
-        _event(state.alert, "step_due", now_ms, reason=_step_reason(step), target=target, step=step)
-        for step in state.plan
-        if to_ms(step.due_at) <= now_ms
-        for target in step.targets
-    ]
-
-
-def acknowledging(state: EscalationState, command: Ack, now_ms: int) -> list[Escalation]:
-    """Stop the steps to come; everybody who was paged is told."""
-    if state.resolved or state.acked_at_ms is not None or command.command_id in state.commands:
-        return []
-    return [_commanded(state, "acked", command, now_ms, f"acknowledged by {command.by}")]
-
-
-def unacknowledging(state: EscalationState, command: Unack, now_ms: int) -> list[Escalation]:
-    """Go on with the time every step had left when the incident was acknowledged."""
-    if state.resolved or state.acked_at_ms is None or command.command_id in state.commands:
-        return []
-    shift_ms = now_ms - state.acked_at_ms
-    plan = tuple(step.model_copy(update={"due_at": from_ms(to_ms(step.due_at) + shift_ms)}) for step in state.plan)
-    return [_commanded(state, "unacked", command, now_ms, f"acknowledgement taken back by {command.by}", plan=plan)]
-
-
-def reassigning(state: EscalationState, command: Reassign, now_ms: int) -> list[Escalation]:
-    """Page the target of the command in place of the steps to come."""
-    if state.resolved or command.command_id in state.commands:
-        return []
-    return [_commanded(state, "reassigned", command, now_ms, f"reassigned to {command.target} by {command.by}", target=command.target)]
-
-
-def resolving(state: EscalationState, alert: Alert, now_ms: int) -> list[Escalation]:
-    """The incident is over: everybody who was paged is told."""
-    if state.resolved:
-        return []
-    return [_event(alert, "resolved", now_ms, reason="the incident is over")]
-
-
-def _paged(state: EscalationState, event: Escalation) -> EscalationState:
+def _stepped(state: EscalationState, event: Escalation) -> EscalationState:
+    """The step is known by its time too: a plan that was made later may have one of the same number."""
     target = event.target or ""
-    paged = state.paged if target in state.paged else (*state.paged, target)
-    if event.event == "reassigned":
-        return replace(state, plan=(), paged=paged)
-    return replace(state, plan=_without(state.plan, event.step, target), paged=paged)
-
-
-def _without(plan: tuple[PlannedStep, ...], number: int | None, target: str) -> tuple[PlannedStep, ...]:
+    if state.resolved:
+        return state
     left = (
-        step.model_copy(update={"targets": tuple(t for t in step.targets if t != target)}) if step.step == number else step for step in plan
+        step.model_copy(update={"targets": tuple(t for t in step.targets if t != target)})
+        if step.step == event.step and step.due_at == event.due_at
+        else step
+        for step in state.plan
     )
-    return tuple(step for step in left if step.targets)
+    return replace(
+        state,
+        plan=tuple(step for step in left if step.targets),
+        paged=state.paged if target in state.paged else (*state.paged, target),
+        responders=state.responders if target in state.responders else (*state.responders, target),
+    )
 
 
-def _step_reason(step: PlannedStep) -> str:
-    return "the incident fires" if step.step == 0 else f"nobody has acknowledged: step {step.step}"
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What the message about a group lists: its members, worst first, and how many there are."""
+
+    members: tuple[Member, ...]
+    members_total: int
 
 
-def _commanded(
-    state: EscalationState,
-    event: EscalationEvent,
-    command: Ack | Unack | Reassign,
-    now_ms: int,
-    reason: str,
-    *,
-    target: str | None = None,
-    plan: tuple[PlannedStep, ...] = (),
+def opening(alert: Alert, group_key: str, plan: tuple[PlannedStep, ...], now_ms: int) -> Escalation:
+    """The incident fires: its whole plan."""
+    return _event(alert, group_key, "opened", now_ms, reason="the incident fires", plan=plan)
+
+
+def stepping(state: EscalationState, step: PlannedStep, target: str, now_ms: int, telling: Telling | None) -> Escalation:
+    """`target` is paged; with `telling` by the message of this event."""
+    if step.step > 0:
+        reason = f"nobody has acknowledged: step {step.step}"
+    else:
+        reason = "the snooze is over, and nobody has acknowledged" if target in state.paged else "the incident fires"
+    return _event(
+        state.alert, state.group_key, "step_due", now_ms, reason=reason, target=target, step=step.step, due_at_ms=to_ms(step.due_at),
+        telling=telling,
+    )  # fmt: skip
+
+
+def repeating(state: EscalationState, target: str, due_ms: int, now_ms: int, telling: Telling) -> Escalation:
+    """`target` is paged again: nobody has acknowledged for so long."""
+    reason = "nobody has acknowledged: told again"
+    return _event(state.alert, state.group_key, "repeated", now_ms, reason=reason, target=target, due_at_ms=due_ms, telling=telling)
+
+
+def updating(state: EscalationState, due_ms: int, now_ms: int, telling: Telling) -> Escalation:
+    """Some incidents of the group are over, others are not."""
+    return _event(state.alert, state.group_key, "updated", now_ms, reason="incidents of the group ended", due_at_ms=due_ms, telling=telling)
+
+
+def resolving(state: EscalationState, alert: Alert, now_ms: int, telling: Telling | None) -> Escalation:
+    """The incident is over; with `telling` the group is, and everybody who was paged is told."""
+    return _event(alert, state.group_key, "resolved", now_ms, reason="the incident is over", telling=telling)
+
+
+def obeying(
+    state: EscalationState, command: Ack | Unack | Reassign | Snooze, now_ms: int, plan: tuple[PlannedStep, ...], telling: Telling | None
 ) -> Escalation:
-    return _event(state.alert, event, now_ms, reason=reason, target=target, plan=plan, actor=command.by, command_id=command.command_id)
+    """The command is obeyed; `plan` is what is to come from now on. With `telling` everybody who was paged is told."""
+    target, until_ms = None, None
+    event: EscalationEvent
+    match command:
+        case Ack():
+            event, reason, plan = "acked", f"acknowledged by {command.by}", ()
+        case Unack():
+            event, reason = "unacked", f"acknowledgement taken back by {command.by}"
+        case Reassign():
+            event, reason, plan = "reassigned", f"reassigned to {command.target} by {command.by}", ()
+            target = command.target
+        case Snooze():
+            event, reason = "snoozed", f"snoozed until {isoformat_ms(command.until)} by {command.by}"
+            until_ms = to_ms(command.until)
+    return _event(
+        state.alert, state.group_key, event, now_ms, reason=reason, target=target, plan=plan, actor=command.by,
+        command_id=command.command_id, until_ms=until_ms, telling=telling,
+    )  # fmt: skip
+
+
+def snoozed_plan(state: EscalationState, until_ms: int) -> tuple[PlannedStep, ...]:
+    """Nothing comes before `until_ms`; then whoever has been paged is paged again."""
+    until = from_ms(until_ms)
+    at_once = [target for step in state.plan if step.step == 0 for target in step.targets]
+    again = tuple(dict.fromkeys((*state.responders, *at_once)))
+    later = [step.model_copy(update={"due_at": max(step.due_at, until)}) for step in state.plan if step.step > 0]
+    return (*((PlannedStep(step=0, targets=again, due_at=until),) if again else ()), *later)
 
 
 def _event(
     alert: Alert,
+    group_key: str,
     event: EscalationEvent,
     now_ms: int,
     *,
     reason: str,
     target: str | None = None,
-    step: PlannedStep | None = None,
+    step: int | None = None,
+    due_at_ms: int | None = None,
     plan: tuple[PlannedStep, ...] = (),
     actor: str = ALERTER,
     command_id: str | None = None,
+    until_ms: int | None = None,
+    telling: Telling | None = None,
 ) -> Escalation:
-    number = None if step is None else step.step
     return Escalation(
-        escalation_id=digest(alert.incident_key, event, number, target, command_id),
+        escalation_id=digest(alert.incident_key, event, step, target, due_at_ms, command_id),
         incident_key=alert.incident_key,
         rule=alert.rule,
         severity=alert.severity,
         event=event,
-        step=number,
+        step=step,
         target=target,
-        due_at=None if step is None else step.due_at,
+        due_at=None if due_at_ms is None else from_ms(due_at_ms),
         at=from_ms(now_ms),
         actor=actor,
         command_id=command_id,
         reason=reason,
         plan=plan,
         alert=alert,
+        group_key=group_key,
+        notify=telling is not None,
+        members=telling.members if telling is not None else (),
+        members_total=telling.members_total if telling is not None else 0,
+        until=None if until_ms is None else from_ms(until_ms),
     )

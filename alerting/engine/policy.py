@@ -7,10 +7,10 @@ from datetime import time
 from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
-from alerting.engine.rule import DurationMs, RuleError
+from alerting.engine.document import Document, FieldError, FileModel, read_value
+from alerting.engine.rule import DurationMs
 from alerting.engine.schedule import BusinessHours, next_time_of_day
 from schemas.alert import Alert, Severity
 from schemas.escalation import PlannedStep
@@ -42,26 +42,21 @@ def _time_zone(value: object) -> object:
 
 
 TimeOfDay = Annotated[time, BeforeValidator(_time_of_day)]
-_FROZEN: Final = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
 
-class ChainStep(BaseModel):
+class ChainStep(FileModel):
     """Page `targets` when nobody has acknowledged `after` the incident opened; `after` 0: with the channels of the rule."""
-
-    model_config = _FROZEN
 
     after_ms: Annotated[DurationMs, Field(alias="after")]
     targets: Annotated[tuple[str, ...], Field(min_length=1)]
 
 
-class SeverityPolicy(BaseModel):
+class SeverityPolicy(FileModel):
     """response_time: somebody is expected to have acknowledged by then; no step comes later.
 
     hours: `business` counts the time to the steps after the first, and to repeats, in business hours only.
     digest: everything is told once a day at this time, in one message, and is never repeated.
     """
-
-    model_config = _FROZEN
 
     response_time_ms: Annotated[DurationMs, Field(alias="response_time", gt=0)]
     hours: Literal["always", "business"] = "always"
@@ -72,17 +67,15 @@ class SeverityPolicy(BaseModel):
     def _fits_together(self) -> SeverityPolicy:
         afters_ms = [step.after_ms for step in self.steps]
         if sorted(set(afters_ms)) != afters_ms:
-            raise ValueError("steps come in the order of their times, each time once")
-        if any(after_ms > self.response_time_ms for after_ms in afters_ms):
-            raise ValueError("a step comes after the response time")
+            raise FieldError("steps come in the order of their times, each time once", "steps")
+        if afters_ms and afters_ms[-1] > self.response_time_ms:
+            raise FieldError("the last step comes after the response time", "steps", len(afters_ms) - 1)
         if self.digest is not None and (self.hours == "business" or any(afters_ms)):
-            raise ValueError("a digest comes at its time of the day: it has neither business hours nor later steps")
+            raise FieldError("a digest comes at its time of the day: it has neither business hours nor later steps", "digest")
         return self
 
 
-class _Hours(BaseModel):
-    model_config = _FROZEN
-
+class _Hours(FileModel):
     days: Annotated[tuple[Weekday, ...], Field(min_length=1)]
     opens: Annotated[TimeOfDay, Field(alias="from")]
     closes: Annotated[TimeOfDay, Field(alias="to")]
@@ -90,14 +83,12 @@ class _Hours(BaseModel):
     @model_validator(mode="after")
     def _fits_together(self) -> _Hours:
         if self.opens >= self.closes:
-            raise ValueError("business hours end after they begin, on the same day")
+            raise FieldError("business hours end after they begin, on the same day", "to")
         return self
 
 
-class EscalationPolicy(BaseModel):
+class EscalationPolicy(FileModel):
     """The whole of escalation.yaml."""
-
-    model_config = _FROZEN
 
     timezone: Annotated[ZoneInfo, BeforeValidator(_time_zone)]
     business_hours: _Hours
@@ -107,7 +98,7 @@ class EscalationPolicy(BaseModel):
     def _is_whole(self) -> EscalationPolicy:
         missing = [severity for severity in _SEVERITIES if severity not in self.severities]
         if missing:
-            raise ValueError(f"severities: {', '.join(missing)} is missing; every severity has a policy")
+            raise FieldError(f"{missing[0]} is missing: every severity has its policy", "severities")
         return self
 
     @property
@@ -156,18 +147,9 @@ class EscalationPolicy(BaseModel):
         return step.model_copy(update={"due_at": from_ms(due_ms)})
 
 
-def parse_policy(text: str) -> EscalationPolicy:
-    """Read escalation.yaml. Raises RuleError."""
-    try:
-        return EscalationPolicy.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise RuleError(f"not YAML: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
-        raise RuleError(one_line(error)) from None
+_FILE: Final = TypeAdapter(EscalationPolicy)
 
 
-def one_line(error: ValidationError) -> str:
-    """The first thing that is wrong, after the path to it."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{', '.join(map(str, first['loc']))}: {message}" if first["loc"] else message
+def parse_policy(document: Document) -> EscalationPolicy:
+    """Read escalation.yaml. Raises DocumentError."""
+    return read_value(document, (), _FILE, lambda path: f"{path[1]}: " if len(path) > 1 and path[0] == "severities" else "")

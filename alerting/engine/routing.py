@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field, TypeAdapter
 
-from alerting.engine.policy import one_line
-from alerting.engine.rule import DurationMs, RuleError
+from alerting.engine.document import Document, FileModel, read_value
+from alerting.engine.rule import DurationMs
 from schemas.alert import Alert, Severity
 
-_FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
 
-
-class GroupTimes(BaseModel):
+class GroupTimes(FileModel):
     """wait: before a group is first told of; interval: before the same receiver is told of its newer incidents."""
-
-    model_config = _FROZEN
 
     wait_ms: Annotated[DurationMs, Field(alias="wait")]
     interval_ms: Annotated[DurationMs, Field(alias="interval")]
 
 
-class Groups(BaseModel):
-    """Open incidents of one severity with the same `by` are one group: `rule`, or a label's name. `repeat`: what nobody acknowledges is told again.
+class Groups(FileModel):
+    """Open incidents of one severity with the same `by` are one group: `rule`, or a label's name.
 
-    severities: those with other times.
+    repeat: what nobody has acknowledged is told again after it; severities: those with other times.
     """
-
-    model_config = _FROZEN
 
     by: tuple[str, ...] = ("rule",)
     wait_ms: Annotated[DurationMs, Field(alias="wait")]
     interval_ms: Annotated[DurationMs, Field(alias="interval")]
     repeat_ms: Annotated[DurationMs, Field(alias="repeat", gt=0)]
-    severities: dict[Severity, GroupTimes] = {}
+    severities: dict[Severity, GroupTimes] = Field(default={})
 
     def wait_of(self, severity: Severity) -> int:
         own = self.severities.get(severity)
@@ -53,23 +46,19 @@ def _one_or_many(value: Any) -> Any:
 Matcher = dict[str, Annotated[tuple[str, ...], BeforeValidator(_one_or_many), Field(min_length=1)]]
 
 
-class Inhibition(BaseModel):
+class Inhibition(FileModel):
     """While an incident matches `source`, those that match `target` and have equal values of the labels in `equal` page nobody.
 
     A matcher maps `rule`, `severity` or a label to the value, or the values, it may have.
     """
-
-    model_config = _FROZEN
 
     source: Annotated[Matcher, Field(min_length=1)]
     target: Annotated[Matcher, Field(min_length=1)]
     equal: tuple[str, ...] = ()
 
 
-class Routing(BaseModel):
+class Routing(FileModel):
     """What routes.yaml says beside its receivers."""
-
-    model_config = _FROZEN
 
     groups: Groups
     inhibit: tuple[Inhibition, ...] = ()
@@ -81,14 +70,13 @@ class Routing(BaseModel):
         return frozenset(name for matcher in matchers for name in matcher.get("rule", ()))
 
 
-def parse_routing(document: object) -> Routing:
-    """Read `groups` and `inhibit` of the document routes.yaml; its other keys are not looked at. Raises RuleError."""
-    if not isinstance(document, Mapping):
-        raise RuleError("routes.yaml is a mapping")
-    try:
-        return Routing.model_validate({key: document[key] for key in ("groups", "inhibit") if key in document})
-    except ValidationError as error:
-        raise RuleError(one_line(error)) from None
+_GROUPS: Final = TypeAdapter(Groups)
+_INHIBIT: Final = TypeAdapter(tuple[Inhibition, ...] | None)
+
+
+def parse_routing(document: Document) -> Routing:
+    """Read `groups` and `inhibit` of routes.yaml; its other keys are not looked at. Raises DocumentError."""
+    return Routing(groups=read_value(document, ("groups",), _GROUPS), inhibit=read_value(document, ("inhibit",), _INHIBIT) or ())
 
 
 def value_of(alert: Alert, name: str) -> str:
