@@ -24,6 +24,9 @@ READINGS = Counter("nutricoach_alerter_readings_total", "Questions put to ClickH
 HEARTBEAT = Gauge(
     "nutricoach_alerter_heartbeat_timestamp_seconds", "When Kafka last took a heartbeat of this process, unix time; 0 is never."
 )
-RELOADS = Counter("nutricoach_alerter_reloads_total", "Times the state was thrown away and read again, by reason.", ["reason"])
 ACTIVE = Gauge("nutricoach_alerting_active", "1 while this process owns the partition and acts, 0 on standby.", ["role"])
 DELIVERIES = Counter("nutricoach_notifier_deliveries_total", "Attempts to notify, by receiver and outcome.", ["receiver", "outcome"])
+BREAKER_OPEN = Gauge("nutricoach_notifier_breaker_open", "1 while a receiver is left alone because it did not answer.", ["receiver"])
+HEARTBEATS = Counter(
+    "nutricoach_notifier_heartbeats_total", "Heartbeats of the alerter passed on to the watchdog, by what came of it.", ["outcome"]
+)

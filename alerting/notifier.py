@@ -1,4 +1,4 @@
-"""The notifier: escalation events to Slack and PagerDuty. One process acts, others stand by.
+"""The notifier: escalation events to Slack, PagerDuty, mail and tickets. One process acts, others stand by.
 
     telemetry notifier                      or, the same with Faust's own command line:
     faust -A alerting.notifier worker
@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import aiohttp
 import structlog
@@ -23,36 +23,39 @@ from mode import Service
 
 from alerting import metrics
 from alerting.config.load import AlertingConfig, configured
-from alerting.config.receivers import ReceiverKind
-from alerting.freeze import FreezeWatch
-from alerting.loading import into, parsed
-from alerting.notify.outbox import Outbox, Sending, delivery_of
-from alerting.notify.pagerduty import PagerDutyReceiver
+from alerting.fence import Fence
+from alerting.notify.heartbeats import Heartbeats
+from alerting.notify.outbox import Outbox
 from alerting.notify.plan import Due, Plan
-from alerting.notify.receiver import LogReceiver, Receiver
-from alerting.notify.slack import SlackReceiver
+from alerting.notify.receiver import Notification, Receiver
+from alerting.notify.receivers import check_settings, make_receivers, routes_of
+from alerting.notify.sending import Sending, delivery_of, intent_reason
+from alerting.notify.watchdog import WATCHDOG, Watchdog
 from pipeline.runtime.chunk_source import ChunkSource
 from pipeline.runtime.clock import Clock, SystemClock
-from pipeline.runtime.errors import ConfigurationError, RetryAfter, TelemetryError
+from pipeline.runtime.errors import RetryAfter, TelemetryError
 from pipeline.runtime.health import HealthServer
 from pipeline.runtime.ledger import Chunk
-from pipeline.runtime.producer import Message, send_all, start_producer, stop_producer
+from pipeline.runtime.producer import Message, start_producer, stop_producer
 from pipeline.runtime.resume import Resume
-from pipeline.runtime.settings import Receiver as ReceiverSettings
 from pipeline.runtime.settings import Settings, load_settings
 from pipeline.runtime.shell import ShellApp, run
 from pipeline.runtime.topic_tail import read_to_end
+from pipeline.runtime.unreadable import Unreadable
 from schemas import topics
+from schemas.decision import Decision
 from schemas.delivery import Delivery, parse_delivery
-from schemas.escalation import Escalation, parse_escalation
-from schemas.timestamps import to_ms
+from schemas.escalation import parse_escalation
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 ROLE: Final = "notifier"
 GROUP_ID: Final = "nutricoach-notifier"
 _ESCALATIONS: Final = TopicPartition(topics.ESCALATIONS.name, 0)
 _LAST_ANSWERS_S: Final = 3.0
+_WATCH_S: Final = 1.0
 
 
 class Notifier(Service):
@@ -65,16 +68,21 @@ class Notifier(Service):
         self._settings, self._config = settings, config
         self._bootstrap_servers = settings.kafka.bootstrap_servers
         self._clock: Clock = SystemClock() if clock is None else clock
+        self._unreadable = Unreadable(self._clock)
+        self._fence = Fence(self._bootstrap_servers, {topics.DELIVERIES.name: parse_delivery}, self._clock, self._unreadable)
+        self._heartbeats = Heartbeats(self._bootstrap_servers, self._on_heartbeat, beacon=self.beacon)
         self._plan = Plan()
+        self._receivers: dict[str, Receiver] = {}
         self._outbox: Outbox | None = None
         self._producer: AIOKafkaProducer | None = None
         self._session: aiohttp.ClientSession | None = None
-        self._freeze = FreezeWatch(self._clock, beacon=self.beacon)
+        self._watchdog: Watchdog | None = None
 
     async def on_start(self) -> None:
-        await self.add_runtime_dependency(self._freeze)
         self._producer = await start_producer(self._bootstrap_servers, GROUP_ID)
         self._session = aiohttp.ClientSession()
+        self._watchdog = Watchdog(self._session, self._settings.receiver(WATCHDOG), self._clock)
+        await self.add_runtime_dependency(self._heartbeats)
 
     async def on_stop(self) -> None:
         """What is being sent gets a moment to be answered: else whoever takes over would send it again."""
@@ -82,8 +90,11 @@ class Notifier(Service):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._outbox.idle(), _LAST_ANSWERS_S)
         await self._close_outbox()
+        if self._watchdog is not None:
+            await self._watchdog.close()
         if self._session is not None:
             await self._session.close()
+        await self._fence.close()
         if self._producer is not None:
             await stop_producer(self._producer)
 
@@ -93,59 +104,97 @@ class Notifier(Service):
         while True:
             try:
                 position, unfinished = await self._load(resume)
+                await self._fence.check()
+                outbox = self._open_outbox()
+                await self._begin(unfinished, outbox)
                 break
             except RetryAfter as error:
                 log.warning("state cannot be read yet", error=str(error))
+                await self._close_outbox()
                 await asyncio.sleep(error.seconds)
-        self._freeze.thawed()
-        outbox = self._open_outbox()
-        for due in unfinished:
-            outbox.put(self._sending(due, self._clock.now_ms()))
         log.info("state is loaded", position=position, sent_again=len(unfinished))
         return position
 
     async def notify(self, chunk: Chunk) -> None:
         """Queue what the events of a chunk ask for, once the intents are on Kafka; raises to have the chunk read again."""
-        events = [event for record in chunk.records if (event := parsed(record, parse_escalation)) is not None]
-        due = [one for event in events for one in self._plan.read(event)]
+        assert self._producer is not None
+        events = [event for record in chunk.records if (event := self._parsed(record, parse_escalation)) is not None]
+        due = [one for event in events for one in self._plan.read(event) if self._is_heard(one.notification)]
         now_ms = self._clock.now_ms()
-        stale = [self._sending(one, now_ms) for one in due if one.stale]
-        fresh = [self._sending(one, now_ms) for one in due if not one.stale]
-        intents = [delivery_of(s, "intended", now_ms, reason=s.notification.event.reason) for s in fresh if not s.notification.resent]
-        await self._record_all(intents)
-        await self._record_all([delivery_of(s, "stale", now_ms, reason="acknowledged or over before it was sent") for s in stale])
+        stale = [Sending(one.notification, now_ms) for one in due if one.stale]
+        await self._record([delivery_of(one, "stale", now_ms, reason="acknowledged or over before it was sent") for one in stale])
+        await self._unreadable.send(self._producer)
         if chunk.abandoned or self._outbox is None:
-            return  # the next owner reads the intents
-        for sending in fresh:
-            self._outbox.put(sending)
+            return  # the next owner reads it again
+        await self._begin([one for one in due if not one.stale], self._outbox)
         chunk.done()
 
+    @Service.task
+    async def _watch(self) -> None:
+        """Keep asking the broker: whoever stood still for long finds that its last answer is old, whatever runs first then."""
+        while not self.should_stop:
+            await self.sleep(_WATCH_S)
+            if self._outbox is None:
+                continue
+            try:
+                self._fence.fresh()
+                await self._fence.check()
+            except RetryAfter as error:
+                self._failed(error)
+
+    async def _begin(self, due: Sequence[Due], outbox: Outbox) -> None:
+        """Queue them, once the intent of each is on Kafka."""
+        now_ms = self._clock.now_ms()
+        sendings = [self._sending(one.notification, now_ms) for one in due]
+        fresh = [one for one in sendings if not one.notification.resent]
+        await self._record([delivery_of(one, "intended", now_ms, reason=intent_reason(one.notification)) for one in fresh])
+        for sending in sendings:
+            outbox.put(sending)
+
     async def _load(self, resume: Resume) -> tuple[int, list[Due]]:
-        """Where to go on, and what of the events before it has an intent but no outcome."""
+        """Where to go on, and what of the events before it is still to be done."""
         position = max(resume.log_start, resume.log_start if resume.committed is None else resume.committed)
         deliveries: list[Delivery] = []
-        events: list[Escalation] = []
-        await read_to_end(self._bootstrap_servers, topics.DELIVERIES.name, into(deliveries, parse_delivery))
+        due: list[Due] = []
+
+        def learn(record: ConsumerRecord) -> None:
+            if (delivery := self._parsed(record, parse_delivery)) is not None:
+                deliveries.append(delivery)
 
         def remember(record: ConsumerRecord) -> None:
-            if record.offset < position and (event := parsed(record, parse_escalation)) is not None:
-                events.append(event)
+            if record.offset < position and (event := self._parsed(record, parse_escalation)) is not None:
+                due.extend(one for one in plan.read(event) if one.owed and not one.stale and self._is_heard(one.notification))
 
+        self._fence.read_to(topics.DELIVERIES.name, await read_to_end(self._bootstrap_servers, topics.DELIVERIES.name, learn))
+        self._plan = plan = Plan(deliveries)
+        self._receivers = self._made_receivers()
         await read_to_end(self._bootstrap_servers, topics.ESCALATIONS.name, remember)
-        self._plan = Plan(deliveries)
-        due = [one for event in events for one in self._plan.read(event)]
-        return position, [one for one in due if one.notification.resent and not one.stale]
+        return position, due
 
-    def _sending(self, due: Due, now_ms: int) -> Sending:
+    def _is_heard(self, notification: Notification) -> bool:
+        """Receivers that cannot edit are told of beginnings and ends; one that is gone is refused by the outbox."""
+        receiver = self._receivers.get(notification.receiver)
+        return receiver is None or notification.action in receiver.hears
+
+    def _sending(self, notification: Notification, now_ms: int) -> Sending:
         """With the intent and the attempts of an earlier process, if it has one."""
-        intent = self._plan.intent_of(due.notification)
-        return Sending(due.notification, now_ms) if intent is None else Sending(due.notification, to_ms(intent.intent_at), intent.attempt)
+        intent = self._plan.intent_of(notification)
+        return Sending(notification, now_ms) if intent is None else Sending(notification, intent.intent_at_ms, intent.attempts)
+
+    def _made_receivers(self) -> dict[str, Receiver]:
+        assert self._session is not None
+        return make_receivers(self._settings, self._config, self._session)
 
     def _open_outbox(self) -> Outbox:
-        assert self._session is not None
-        receivers = make_receivers(self._settings, self._config, self._session)
         self._outbox = Outbox(
-            receivers, may_send=self._may_send, record=self._record, failed=self._failed, clock=self._clock, jitter=random.random
+            self._receivers,
+            routes=routes_of(self._settings, self._config),
+            may_send=self._may_send,
+            record=self._record,
+            stand_in=self._plan.stand_in,
+            failed=self._failed,
+            clock=self._clock,
+            jitter=random.random,
         )
         return self._outbox
 
@@ -154,50 +203,36 @@ class Notifier(Service):
         if outbox is not None:
             await outbox.close()
 
-    async def _record(self, delivery: Delivery) -> None:
-        await self._record_all([delivery])
-
-    async def _record_all(self, deliveries: Sequence[Delivery]) -> None:
+    async def _record(self, deliveries: Sequence[Delivery]) -> None:
         assert self._producer is not None
         messages = [Message(topics.DELIVERIES.name, d.model_dump_json().encode(), d.incident_key.encode()) for d in deliveries]
         if messages:
-            await send_all(self._producer, messages)
+            await self._fence.publish(self._producer, messages)
 
-    def _may_send(self) -> None:
-        if self._freeze.frozen:
-            raise RetryAfter("this process was frozen, another one may have sent what is queued")
+    async def _may_send(self) -> None:
+        """Raises RetryAfter when another notifier may be the one to send by now."""
+        self._fence.fresh()
+        await self._fence.check()
         if _ESCALATIONS not in self.source.owned():
             raise RetryAfter("another notifier has the partition now")
+        self._fence.fresh()
 
     def _failed(self, error: Exception) -> None:
         """Start again from the topics, if this is still the process to do it."""
         log.warning("a queue has ended", error=str(error), exc_info=None if isinstance(error, TelemetryError) else error)
         self.add_future(self.source.rewind(_ESCALATIONS))
 
+    def _on_heartbeat(self, decision: Decision) -> None:
+        if self._watchdog is not None and _ESCALATIONS in self.source.owned():
+            self._watchdog.heard(decision)
 
-def make_receivers(settings: Settings, config: AlertingConfig, session: aiohttp.ClientSession) -> dict[str, Receiver]:
-    """Every receiver of routes.yaml, by name; `check_settings` has looked at them."""
-    return {name: _make_receiver(name, receiver.kind, settings.receiver(name), session) for name, receiver in config.receivers.items()}
-
-
-def _make_receiver(name: str, kind: ReceiverKind, settings: ReceiverSettings, session: aiohttp.ClientSession) -> Receiver:
-    if settings.url is None:
-        return LogReceiver()
-    if kind == "slack":
-        return SlackReceiver(session, settings.url)
-    assert settings.routing_key is not None, f"{name} has no routing key"
-    return PagerDutyReceiver(session, settings.url, settings.routing_key)
-
-
-def check_settings(settings: Settings, config: AlertingConfig) -> None:
-    """Raise ConfigurationError for settings of receivers that do not exist or cannot work."""
-    known = {name.replace("-", "_"): receiver.kind for name, receiver in config.receivers.items()}
-    for name, receiver in settings.receivers.items():
-        prefix = f"TELEMETRY_RECEIVERS__{name.upper()}"
-        if name not in known:
-            raise ConfigurationError(f"{prefix}: there is no such receiver; routes.yaml has {', '.join(config.receivers)}")
-        if known[name] == "pagerduty" and receiver.url is not None and receiver.routing_key is None:
-            raise ConfigurationError(f"{prefix}__ROUTING_KEY is not set, though {prefix}__URL is")
+    def _parsed(self, record: ConsumerRecord, parse: Callable[[bytes], T]) -> T | None:
+        """A record that cannot be read is nobody's: anyone may write to a topic."""
+        try:
+            return parse(record.value or b"")
+        except ValueError as error:
+            self._unreadable(record, error)
+            return None
 
 
 def create_app(settings: Settings, config: AlertingConfig | None = None) -> ShellApp:

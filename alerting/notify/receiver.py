@@ -1,59 +1,76 @@
-"""What a notification is, what became of an attempt to deliver it, and the one HTTP request an attempt is."""
+"""What a notification is, what became of an attempt to deliver it, and what a receiver is."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import Any, Final, Literal, Protocol
+from typing import Final, Literal, Protocol
 
-import aiohttp
 import structlog
-from pydantic import SecretStr
 
+from alerting.notify.group import GroupView
 from schemas.delivery import DeliveryAction
 from schemas.escalation import Escalation
 
 log = structlog.get_logger(__name__)
 
-#: A receiver that does not answer is asked again after so long; it never holds up another one.
-TOTAL_TIMEOUT_S: Final = 10.0
+#: What a receiver that cannot edit is told.
+BEGIN_AND_END: Final[frozenset[DeliveryAction]] = frozenset({"trigger", "resolve"})
+BEGIN_ACK_AND_END: Final[frozenset[DeliveryAction]] = frozenset({"trigger", "acknowledge", "resolve"})
+EVERYTHING: Final[frozenset[DeliveryAction]] = frozenset({"trigger", "acknowledge", "resolve", "update"})
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """Tell `receiver` about `event`. `delivery_id` is the idempotency key.
+    """Tell `receiver` about `event`, which is about `group`. `delivery_id` is the idempotency key.
 
+    first: the receiver has not been asked to page about this group before.
     resent: an earlier process may have sent it already and died before it could write that down.
+    stands_in_for: the receiver that was to be told and could not be.
+    message_ref: where its message about the group is, in its own terms, as far as `deliveries.v1` knew at the start.
     """
 
     delivery_id: str
     receiver: str
     action: DeliveryAction
     event: Escalation
+    group: GroupView
+    first: bool = True
     resent: bool = False
+    stands_in_for: str | None = None
+    message_ref: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """`retry`: the same request may succeed later, not before `retry_after_s` if the receiver said so. `reason` is fit for a log."""
+    """`retry`: the same request may succeed later, not before `retry_after_s` if the receiver said so. `reason` is fit for a log.
+
+    busy: the receiver works, and asks for patience. message_ref: where the message is, as soon as there is one.
+    """
 
     outcome: Literal["delivered", "rejected", "retry"]
     http_status: int | None = None
     reason: str = ""
     retry_after_s: float = 0.0
+    busy: bool = False
+    message_ref: str | None = None
 
 
 class Receiver(Protocol):
-    """One place that can be told. `send` makes one attempt, takes at most TOTAL_TIMEOUT_S, and does not raise for what may happen."""
+    """One place that can be told; of the actions it `hears`. `send` makes one attempt and does not raise for what may happen.
+
+    It takes at most `http.TOTAL_TIMEOUT_S` for each request it makes.
+    """
+
+    @property
+    def hears(self) -> frozenset[DeliveryAction]: ...
 
     async def send(self, notification: Notification) -> Attempt: ...
 
 
 class LogReceiver:
     """A receiver without address: its notifications are JSON lines in the log."""
+
+    hears = BEGIN_ACK_AND_END
 
     async def send(self, notification: Notification) -> Attempt:
         alert = notification.event.alert
@@ -62,56 +79,11 @@ class LogReceiver:
             receiver=notification.receiver,
             action=notification.action,
             incident_key=alert.incident_key,
+            group_key=notification.group.group_key,
+            incidents=notification.group.members_total,
             rule=alert.rule,
             state=alert.state,
             summary=alert.summary,
             why=notification.event.reason,
         )
         return Attempt("delivered", reason="written to the log, the receiver has no address")
-
-
-async def post_json(session: aiohttp.ClientSession, url: SecretStr, body: Mapping[str, Any]) -> Attempt:
-    """POST once. Redirects are not followed: an address is a secret and goes nowhere else. Nothing of it is in the reason."""
-    timeout = aiohttp.ClientTimeout(total=TOTAL_TIMEOUT_S)
-    try:
-        async with session.post(url.get_secret_value(), json=body, timeout=timeout, allow_redirects=False) as response:
-            text = (await response.content.read(1000)).decode("utf-8", "replace")
-            return classify(response.status, response.headers, text)
-    except TimeoutError:
-        return Attempt("retry", reason=f"no answer within {TOTAL_TIMEOUT_S:.0f} s")
-    except aiohttp.InvalidURL:
-        return Attempt("rejected", reason="the address of the receiver is not a URL")
-    except (aiohttp.ClientError, OSError) as error:
-        return Attempt("retry", reason=f"no connection: {type(error).__name__}")
-
-
-def classify(status: int, headers: Mapping[str, str], text: str) -> Attempt:
-    """Success is 2xx; 408, 429 and 5xx may be tried again; everything else the receiver will refuse again."""
-    if 200 <= status < 300:
-        return Attempt("delivered", status)
-    if status in {408, 429} or status >= 500:
-        wait_s = retry_after_s(headers.get("Retry-After"), datetime.now(UTC))
-        asks = f"the receiver asks to wait {wait_s:.0f} s" if wait_s else f"the receiver answers {status}"
-        return Attempt("retry", status, asks, wait_s)
-    return Attempt("rejected", status, f"the receiver refuses: {_one_line(text)}")
-
-
-def retry_after_s(value: str | None, now: datetime) -> float:
-    """Seconds from a Retry-After header, which has seconds or a date; 0 when there is none that can be read."""
-    if value is None:
-        return 0.0
-    if value.strip().isdigit():
-        return float(value)
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
-    except (ValueError, TypeError):
-        return 0.0
-
-
-def _one_line(text: str) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:200]
-
-
-def encoded_size_bytes(body: Mapping[str, Any]) -> int:
-    """Bytes of the body as it is sent."""
-    return len(json.dumps(body).encode())
