@@ -11,7 +11,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from alerting.config.receivers import ReceiverConfig, Receivers, check_failovers, check_known
-from alerting.engine.document import Document, DocumentError, parse_document, read_value
+from alerting.engine.document import Document, DocumentError, FileModel, parse_document, read_value
 from alerting.engine.policy import EscalationPolicy
 from alerting.engine.routing import Routing
 from alerting.engine.rule import Rule, rules_of, subject_of
@@ -24,7 +24,7 @@ CONFIG_DIR: Final = Path(__file__).parent
 _ROOT: Final = CONFIG_DIR.parents[1]
 
 
-class _Routes(Routing):
+class _Routes(Routing, FileModel):
     """The whole of routes.yaml."""
 
     receivers: Receivers
