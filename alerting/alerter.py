@@ -7,34 +7,41 @@ faust -A alerting.alerter worker
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import structlog
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 from mode import Service
 
 from alerting import metrics
-from alerting.config.load import AlertingConfig, load_config
-from alerting.engine.engine import Engine, Output, metrics_of
-from alerting.engine.reading import parse_flush_for
+from alerting.asking import Asker
+from alerting.config.load import AlertingConfig, configured
+from alerting.context import ContextFinder
+from alerting.engine.engine import Engine, Output
+from alerting.engine.readings import Question
+from alerting.fence import Fence
 from alerting.freeze import FreezeWatch
-from alerting.loading import Loaded, load
+from alerting.heartbeat import Heartbeat
+from alerting.loading import Loaded, Loader, parsed, said
+from alerting.publishing import Publisher
 from pipeline.runtime.chunk_source import ChunkSource
 from pipeline.runtime.clock import Clock, SystemClock
 from pipeline.runtime.errors import RetryAfter
 from pipeline.runtime.health import HealthServer
 from pipeline.runtime.ledger import Chunk
-from pipeline.runtime.producer import Message, send_all, start_producer, stop_producer
 from pipeline.runtime.resume import Resume
 from pipeline.runtime.settings import Settings, load_settings
 from pipeline.runtime.shell import ShellApp, run
 from pipeline.runtime.topic_tail import TopicTail
+from pipeline.runtime.unreadable import Unreadable
+from pipeline.runtime.waiting import Waiting
 from schemas import topics
-from schemas.alert import Alert
+from schemas.alert import parse_alert
 from schemas.command import parse_command
-from schemas.escalation import Escalation
+from schemas.decision import Reading
+from schemas.escalation import parse_escalation
 from schemas.pane import Flush
 
 log = structlog.get_logger(__name__)
@@ -44,47 +51,54 @@ GROUP_ID: Final = "nutricoach-alerter"
 Decide = Callable[[Engine, int], list[Output]]
 
 TICK_S: Final = 0.2
+_LETTERS_S: Final = 1.0
 _PANES: Final = TopicPartition(topics.PANES.name, 0)
 
 
 class Alerter(Service):
     """Acts while its `source` owns the one partition of `panes.v1`: everything it says is on Kafka before it goes on.
 
-    Whatever goes wrong while publishing, the state is thrown away and read again from the topics, which know what was said.
+    Whatever goes wrong while publishing, the state is thrown away and read again from the topics, which know what was said. Until it has
+    judged all that was in `panes.v1` when it started, and read what has been asked of it since, it pages nobody (decision 0012).
     """
 
     source: ChunkSource
 
     def __init__(self, settings: Settings, config: AlertingConfig, clock: Clock | None = None, **service: Any) -> None:
         super().__init__(**service)
-        self._bootstrap_servers, self._config = settings.kafka.bootstrap_servers, config
+        self._bootstrap_servers = settings.kafka.bootstrap_servers
         self._clock: Clock = SystemClock() if clock is None else clock
-        self._metrics = metrics_of(config.rules)
+        self._unreadable = Unreadable(self._clock)
+        written = {topics.ALERTS.name: parse_alert, topics.ESCALATIONS.name: parse_escalation}
+        fence = Fence(self._bootstrap_servers, written, self._clock, said)  # the archive makes dead letters of what is on these
+        self._loader = Loader(self._bootstrap_servers, config, fence, self._clock, self._unreadable)
+        context = ContextFinder(settings.clickhouse, self._clock)
+        self._publisher = Publisher(self._bootstrap_servers, config.rules, fence, context, self._unreadable)
         self._acting = asyncio.Lock()
         self._loaded: Loaded | None = None
-        self._begun = False
         self._tail: TopicTail | None = None
-        self._producer: AIOKafkaProducer | None = None
+        self._heartbeat = Heartbeat()
         self._freeze = FreezeWatch(self._clock, beacon=self.beacon)
+        self._asker = Asker(settings.clickhouse, self._clock, due=self._questions, tell=self._on_reading, beacon=self.beacon)
 
     async def on_start(self) -> None:
+        await self._publisher.start()
         await self.add_runtime_dependency(self._freeze)
-        self._producer = await start_producer(self._bootstrap_servers, GROUP_ID)
+        await self.add_runtime_dependency(self._asker)
 
     async def on_stop(self) -> None:
         await self._stop_tail()
-        if self._producer is not None:
-            await stop_producer(self._producer)
+        await self._publisher.stop()
 
     async def resume(self, resume: Resume) -> int:
         """Read the state for a new ownership; where to go on in `panes.v1`. Asked by the source, until Kafka answers."""
-        self._loaded, self._begun = None, False
+        self._loaded = None
         await self._stop_tail()
         async with self._acting:
             pass  # what was being published when the ownership ended is on the topics before they are read
         while True:
             try:
-                loaded = await load(self._bootstrap_servers, self._config, resume, self._clock.now_ms())
+                loaded = await self._loader.load(resume)
                 break
             except RetryAfter as error:
                 log.warning("state cannot be read yet", error=str(error))
@@ -96,25 +110,61 @@ class Alerter(Service):
     async def judge(self, chunk: Chunk) -> None:
         """Judge every flush of a chunk in order; returns once everything they led to is on Kafka, raises to have them read again."""
         for record in chunk.records:
-            flush = self._parse(record)
-            if flush is None:
-                continue
-            with metrics.JUDGING_SECONDS.time():
-                if not await self._act(_judging(flush)):
-                    return
+            flush = parsed(record, self._loader.parse_flush, self._unreadable)
+            metrics.FLUSHES.labels("unreadable" if flush is None else "read").inc()
+            if flush is not None:
+                with metrics.JUDGING_SECONDS.time():
+                    if not await self._act(self._judging(flush, record.timestamp)):
+                        return
+            if self._loaded is not None:
+                self._loaded.judged_to = record.offset + 1
         chunk.done()
+
+    def _judging(self, flush: Flush, at_ms: int) -> Decide:
+        def decide(engine: Engine, now_ms: int) -> list[Output]:
+            outputs = engine.on_flush(flush, at_ms, now_ms)
+            return outputs + engine.on_tick(now_ms) if self._may_page() else outputs
+
+        return decide
+
+    def _may_page(self) -> bool:
+        return self._loaded is not None and self._loaded.begun
 
     @Service.task
     async def _tick(self) -> None:
         while not self.should_stop:
             await self.sleep(TICK_S)
-            await self._act_or_reload(lambda engine, now_ms: engine.on_tick(now_ms))
+            loaded = self._loaded
+            if loaded is None:
+                continue
+            if loaded.begun:
+                await self._act_or_reload(self._on_tick)
+            elif loaded.judged_to >= loaded.begins_at:
+                await self._begin(loaded)
+
+    def _on_tick(self, engine: Engine, now_ms: int) -> list[Output]:
+        outputs = engine.on_tick(now_ms)
+        beat = self._heartbeat.due(now_ms)
+        return outputs if beat is None else [*outputs, beat]
+
+    async def _begin(self, loaded: Loaded) -> None:
+        """Say what an earlier alerter left unsaid, obey what came meanwhile, and let time act from now on."""
+        await self._act_or_reload(lambda engine, now_ms: engine.catch_up(now_ms))
+        commands: list[ConsumerRecord] = []
+        try:
+            await self._loader.commands_since(loaded, commands.append)
+        except RetryAfter as error:
+            await self._reload(error)
+        for record in commands:
+            await self._on_command(record)
+        if self._loaded is loaded:
+            loaded.begun = True
+            await self._follow_commands(loaded.commands_from)
+            log.info("acts", judged_to=loaded.judged_to)
 
     async def _on_command(self, record: ConsumerRecord) -> None:
-        try:
-            command = parse_command(record.value or b"")
-        except ValueError as error:
-            log.error("command cannot be read", offset=record.offset, error=str(error).splitlines()[0])
+        command = parsed(record, parse_command, self._unreadable)
+        if command is None:
             metrics.COMMANDS.labels("unreadable", "ignored").inc()
             return
 
@@ -122,16 +172,28 @@ class Alerter(Service):
             outputs = engine.on_command(command, now_ms)
             metrics.COMMANDS.labels(command.action, "obeyed" if outputs else "nothing to do").inc()
             log.info("command", action=command.action, command_id=command.command_id, by=command.by, events=len(outputs))
-            return outputs + engine.on_tick(now_ms)
+            return outputs + engine.on_tick(now_ms) if self._may_page() else outputs
 
         await self._act_or_reload(obey)
+
+    def _questions(self) -> Sequence[Question]:
+        loaded = self._loaded
+        return loaded.engine.questions(self._clock.now_ms()) if loaded is not None and loaded.begun and self._owns() else ()
+
+    async def _on_reading(self, reading: Reading) -> None:
+        if self._may_page():
+            await self._act_or_reload(lambda engine, now_ms: engine.on_reading(reading, now_ms))
 
     async def _act_or_reload(self, decide: Decide) -> None:
         try:
             await self._act(decide)
         except RetryAfter as error:
-            log.warning("could not publish, the state is read again", error=str(error))
-            await self.source.rewind(_PANES)
+            await self._reload(error)
+
+    async def _reload(self, why: RetryAfter) -> None:
+        log.warning("could not publish, the state is read again", error=str(why))
+        self._loaded = None
+        await self.source.rewind(_PANES)
 
     async def _act(self, decide: Decide) -> bool:
         """Let the engine decide and publish what it says; False when this process does not own the partition (any more)."""
@@ -144,44 +206,25 @@ class Alerter(Service):
                 self._loaded = None
                 await self.source.rewind(_PANES)
                 return False
-            if not self._begun:
-                self._begun = True
-                await self._follow_commands(loaded.commands_from)
-                await self._publish(loaded.engine.catch_up(self._clock.now_ms()))
-            await self._publish(decide(loaded.engine, self._clock.now_ms()))
+            now_ms = self._clock.now_ms()
+            outputs = decide(loaded.engine, now_ms)
+            await self._publisher.publish(loaded.engine, outputs)
+            self._heartbeat.published(outputs)
             return True
 
     def _owns(self) -> bool:
         return _PANES in self.source.owned()
 
-    async def _publish(self, outputs: list[Output]) -> None:
-        """Alerts before the escalations that follow from them: what a crash leaves half said can then be completed."""
-        if not outputs:
-            return
-        assert self._producer is not None
-        for kinds in ((Alert,), (Escalation,)):
-            await send_all(self._producer, [_message(output) for output in outputs if isinstance(output, kinds)])
-        await send_all(self._producer, [_message(output) for output in outputs if not isinstance(output, Alert | Escalation)])
-        self._show([output for output in outputs if isinstance(output, Alert)])
-
-    def _show(self, alerts: list[Alert]) -> None:
-        for alert in alerts:
-            metrics.TRANSITIONS.labels(alert.rule, alert.state).inc()
-            log.info("alert", rule=alert.rule, state=alert.state, incident_key=alert.incident_key, summary=alert.summary)
-        if alerts and self._loaded is not None:
-            open_alerts = self._loaded.engine.open_alerts
-            for rule in self._config.rules:
-                metrics.OPEN_INCIDENTS.labels(rule.name).set(sum(alert.rule == rule.name for alert in open_alerts))
-
-    def _parse(self, record: ConsumerRecord) -> Flush | None:
-        try:
-            flush = parse_flush_for(record.value or b"", self._metrics)
-        except ValueError as error:
-            metrics.FLUSHES.labels("unreadable").inc()
-            log.error("flush cannot be read, it is skipped", offset=record.offset, error=str(error).splitlines()[0])
-            return None
-        metrics.FLUSHES.labels("read").inc()
-        return flush
+    @Service.task
+    async def _send_letters(self) -> None:
+        waiting = Waiting("sending dead letters", self._clock)
+        while not self.should_stop:
+            await self.sleep(_LETTERS_S)
+            try:
+                await self._publisher.send_letters()
+                waiting.over()
+            except RetryAfter as error:
+                waiting.goes_on(str(error))
 
     async def _follow_commands(self, from_offset: int) -> None:
         self._tail = TopicTail(self._bootstrap_servers, topics.COMMANDS.name, self._on_command, from_offset=from_offset, beacon=self.beacon)
@@ -193,23 +236,10 @@ class Alerter(Service):
             await tail.stop()
 
 
-def _judging(flush: Flush) -> Decide:
-    return lambda engine, now_ms: engine.on_flush(flush, now_ms)
-
-
-def _message(output: Output) -> Message:
-    value = output.model_dump_json().encode()
-    if isinstance(output, Alert):
-        return Message(topics.ALERTS.name, value, output.incident_key.encode())
-    if isinstance(output, Escalation):
-        return Message(topics.ESCALATIONS.name, value, output.incident_key.encode())
-    return Message(topics.DECISIONS.name, value, output.rule.encode())
-
-
 def create_app(settings: Settings, config: AlertingConfig | None = None) -> ShellApp:
     """The alerter's Faust app. Raises ConfigurationError when a rule file is wrong."""
     app = ShellApp(ROLE, settings)
-    alerter = Alerter(settings, config or load_config(), beacon=app.beacon)
+    alerter = Alerter(settings, config or configured(settings), beacon=app.beacon)
     chunks = app.channel(maxsize=0)
     source = ChunkSource(
         chunks, topics.PANES.name, bootstrap_servers=settings.kafka.bootstrap_servers, group_id=GROUP_ID, resume=alerter.resume

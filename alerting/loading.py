@@ -1,124 +1,194 @@
-"""An alerter's state, read from the topics before it acts: what was said, and the flushes that led to it."""
+"""An alerter's state, read from the topics before it acts: what was said, and the flushes and readings that led to it."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from alerting.config.load import AlertingConfig
-from alerting.engine.engine import Engine, History, metrics_of
+from alerting.engine.engine import Engine, muted_ms
+from alerting.engine.history import History
+from alerting.engine.judge import bucketed_metrics_of, lookback_ms, metrics_of
 from alerting.engine.lifecycle import TOO_OLD_TO_PAGE_MS
 from alerting.engine.reading import parse_flush_for
-from pipeline.runtime.kafka_errors import reaction, unreachable
+from alerting.fence import Fence
+from pipeline.runtime.clock import Clock
 from pipeline.runtime.resume import Resume
-from pipeline.runtime.topic_tail import read_to_end
+from pipeline.runtime.topic_tail import pages_to_end, read_to_end
+from pipeline.runtime.unreadable import reason_of
 from schemas import topics
 from schemas.alert import parse_alert
 from schemas.command import parse_command
-from schemas.decision import parse_decision
+from schemas.decision import Decision, Reading, parse_decision
 from schemas.escalation import parse_escalation
+from schemas.pane import Flush
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+ToldOf = Callable[[ConsumerRecord, ValueError], None]
 
 #: Beyond the longest window and the age at which windows stop paging; the clocks of workers may differ.
 _SLACK_MS: Final = 300_000
 _CLOCKS_DIFFER_MS: Final = 5_000
-#: Flushes so old are remembered without being judged again: what was true then has been false, or true again, since.
-_OBSERVED_MS: Final = 300_000
-_ANSWER_TIMEOUT_S: Final = 15.0
+#: Readings are asked anew every minute: those that came before, and do not come again, are told with these of the last minutes.
+_DECISIONS_MS: Final = 600_000
+_PAGE_RECORDS: Final = 2_000
 
 
 @dataclass(slots=True)
 class Loaded:
-    """An engine that knows everything up to `position` of `panes.v1` and `commands_from` of `commands.v1`."""
+    """An engine that knows what an earlier alerter has acted on: `panes.v1` up to `position`, `commands.v1` up to `commands_from`.
+
+    Nobody is paged before `panes.v1` has been judged up to `begins_at`, its end as of the start: what is there may end an incident.
+    judged_to: how far this alerter has come; begun: whether time acts.
+    """
 
     engine: Engine
     position: int
+    begins_at: int
     commands_from: int
+    judged_to: int
+    begun: bool = False
 
 
-async def load(bootstrap_servers: str, config: AlertingConfig, resume: Resume, now_ms: int) -> Loaded:
-    """Read alerts, escalations, decisions and commands to their ends, and `panes.v1` as far back as rules look.
+@dataclass(slots=True)
+class Loader:
+    """Reads the topics for one alerter; what cannot be read is told to `unreadable`, and is nobody's state."""
 
-    Raises RetryAfter when Kafka does not answer (begin again), Stop when it never will.
-    """
-    position = max(resume.log_start, resume.log_start if resume.committed is None else resume.committed)
-    history = History()
-    await read_to_end(bootstrap_servers, topics.ALERTS.name, _alerts_into(history))
-    await read_to_end(bootstrap_servers, topics.ESCALATIONS.name, into(history.escalations, parse_escalation))
-    await read_to_end(bootstrap_servers, topics.DECISIONS.name, into(history.decisions, parse_decision))
-    commands_from = await read_to_end(bootstrap_servers, topics.COMMANDS.name, into(history.commands, parse_command))
-    longest_ms = max((rule.longest_window_ms for rule in config.rules), default=0)
-    since_ms = now_ms - longest_ms - TOO_OLD_TO_PAGE_MS - _SLACK_MS
-    # Nothing is missing if nothing was ever removed; else panes may be from before what is read again.
-    engine = Engine(config.rules, config.chains, history=history, complete_from_ms=0 if position == 0 else since_ms)
-    metrics, flushes = metrics_of(config.rules), 0
-    async for record in _panes(bootstrap_servers, resume.tp, since_ms, resume.log_start, position):
-        if flushes == 0:
-            engine.board.complete_from_ms = 0 if record.offset == 0 else record.timestamp + _CLOCKS_DIFFER_MS
-        flushes += 1
-        with suppress(ValueError):  # reported when it was read first
-            flush = parse_flush_for(record.value, metrics)
-            (engine.observe if record.timestamp >= now_ms - _OBSERVED_MS else engine.remember)(flush)
-    log.info("state is loaded", alerts=len(history.alerts), open=len(engine.open_alerts), flushes=flushes, position=position)
-    return Loaded(engine, position, commands_from)
+    bootstrap_servers: str
+    config: AlertingConfig
+    fence: Fence
+    clock: Clock
+    unreadable: ToldOf
+    parse_flush: Callable[[bytes], Flush] = field(init=False)
+
+    def __post_init__(self) -> None:
+        metrics, bucketed = metrics_of(self.config.rules), bucketed_metrics_of(self.config.rules)
+        self.parse_flush = lambda value: parse_flush_for(value, metrics, bucketed)
+
+    async def load(self, resume: Resume) -> Loaded:
+        """Read alerts, escalations and commands to their ends, and flushes and readings as far back as rules look.
+
+        Raises RetryAfter when Kafka does not answer (begin again), Stop when it never will.
+        """
+        position = max(resume.log_start, resume.log_start if resume.committed is None else resume.committed)
+        history = History()
+        commands_from = await self._read(topics.COMMANDS.name, into(history.commands, parse_command, self.unreadable))
+        for topic, handle in (
+            (topics.ALERTS.name, self._alerts_into(history)),
+            (topics.ESCALATIONS.name, into(history.escalations, parse_escalation)),
+        ):
+            self.fence.read_to(topic, await self._read(topic, handle))
+        stopped_ms = await self._timestamp_before(resume, position)
+        readings = await self._readings(stopped_ms - _DECISIONS_MS)
+        engine = Engine(self.config.rules, self.config.policy, self.config.routing, history=history)
+        flushes = await self._look_back(engine, resume, position, stopped_ms, readings)
+        log.info("state is loaded", alerts=len(history.alerts), open=len(engine.open_alerts), flushes=flushes, position=position)
+        return Loaded(engine, position, resume.log_end, commands_from, judged_to=position)
+
+    async def commands_since(self, loaded: Loaded, handle: Callable[[ConsumerRecord], None]) -> None:
+        """What has been asked for while flushes were judged; moves `commands_from` on."""
+        pages = pages_to_end(self.bootstrap_servers, topics.COMMANDS.name, from_offset=loaded.commands_from)
+        async with aclosing(pages):
+            async for page in pages:
+                for record in page.records:
+                    handle(record)
+                loaded.commands_from = max(loaded.commands_from, page.position)
+
+    async def _look_back(self, engine: Engine, resume: Resume, position: int, stopped_ms: int, readings: deque[tuple[int, Reading]]) -> int:
+        """Show the engine what an earlier alerter acted on, in the order in which it came; how many flushes that were."""
+        since_ms = stopped_ms - lookback_ms(self.config.rules) - TOO_OLD_TO_PAGE_MS - _SLACK_MS
+        observed_from_ms = stopped_ms - muted_ms(self.config.rules)
+        # Nothing is missing if nothing was ever removed; else panes may be from before what is read again.
+        engine.complete_from_ms = 0 if position == 0 else since_ms
+        flushes = 0
+        async with aclosing(self._panes(resume.tp, until=position, since_ms=since_ms)) as records:
+            async for record in records:
+                if flushes == 0:
+                    engine.complete_from_ms = 0 if record.offset == 0 else record.timestamp + _CLOCKS_DIFFER_MS
+                flushes += 1
+                while readings and readings[0][0] <= record.timestamp:
+                    at_ms, reading = readings.popleft()
+                    engine.observe_reading(reading, at_ms)
+                flush = parsed(record, self.parse_flush, _reported_before)
+                if flush is not None:
+                    (engine.observe if record.timestamp >= observed_from_ms else engine.remember)(flush, record.timestamp)
+        for at_ms, reading in readings:
+            engine.observe_reading(reading, at_ms)
+        return flushes
+
+    async def _timestamp_before(self, resume: Resume, position: int) -> int:
+        """When the last flush came that an earlier alerter has acted on, ms; now where there was none."""
+        at_ms = self.clock.now_ms()
+        async with aclosing(self._panes(resume.tp, until=position, from_offset=max(resume.log_start, position - 1))) as records:
+            async for record in records:
+                at_ms = record.timestamp
+        return at_ms
+
+    async def _readings(self, since_ms: int) -> deque[tuple[int, Reading]]:
+        decisions: list[tuple[int, Decision]] = []
+
+        def keep(record: ConsumerRecord) -> None:
+            if (decision := parsed(record, parse_decision)) is not None:
+                decisions.append((record.timestamp, decision))
+
+        await self._read(topics.DECISIONS.name, keep, since_ms=since_ms)
+        return deque((at_ms, decision.reading) for at_ms, decision in decisions if decision.reading is not None)
+
+    async def _read(self, topic: str, handle: Callable[[ConsumerRecord], None], *, since_ms: int | None = None) -> int:
+        return await read_to_end(self.bootstrap_servers, topic, handle, since_ms=since_ms)
+
+    async def _panes(
+        self, tp: TopicPartition, *, until: int, since_ms: int | None = None, from_offset: int = 0
+    ) -> AsyncGenerator[ConsumerRecord]:
+        """The records of `tp` from `since_ms` (their Kafka timestamp), or an offset, to offset `until`."""
+        pages = pages_to_end(
+            self.bootstrap_servers, tp.topic, most_records=_PAGE_RECORDS, from_offset=from_offset, since_ms=since_ms, until=until
+        )
+        async with aclosing(pages):
+            async for page in pages:
+                for record in page.records:
+                    yield record
+
+    def _alerts_into(self, history: History) -> Callable[[ConsumerRecord], None]:
+        def handle(record: ConsumerRecord) -> None:
+            if (alert := parsed(record, parse_alert)) is not None:
+                history.alerts.append((record.timestamp, alert))
+
+        return handle
 
 
-def _alerts_into(history: History) -> Callable[[ConsumerRecord], None]:
+def said(record: ConsumerRecord, error: ValueError) -> None:
+    """Say in the log that a record cannot be read; whoever read it first has made a dead letter of it."""
+    log.error("record cannot be read, it is skipped", topic=record.topic, offset=record.offset, error=reason_of(error))
+
+
+def _reported_before(record: ConsumerRecord, error: ValueError) -> None:
+    """When it was read first."""
+
+
+def into(values: list[T], parse: Callable[[bytes], T], unreadable: ToldOf = said) -> Callable[[ConsumerRecord], None]:
+    """A handler that appends what a record says to `values`."""
+
     def handle(record: ConsumerRecord) -> None:
-        if (alert := parsed(record, parse_alert)) is not None:
-            history.alerts.append((record.timestamp, alert))
-
-    return handle
-
-
-def into(values: list[T], parse: Callable[[bytes], T]) -> Callable[[ConsumerRecord], None]:
-    def handle(record: ConsumerRecord) -> None:
-        if (value := parsed(record, parse)) is not None:
+        if (value := parsed(record, parse, unreadable)) is not None:
             values.append(value)
 
     return handle
 
 
-def parsed(record: ConsumerRecord, parse: Callable[[bytes], T]) -> T | None:
+def parsed(record: ConsumerRecord, parse: Callable[[bytes], T], unreadable: ToldOf = said) -> T | None:
     """A record that cannot be read is nobody's state: anyone may write to a topic."""
     try:
         return parse(record.value or b"")
     except ValueError as error:
-        log.error("record cannot be read, it is skipped", topic=record.topic, offset=record.offset, error=str(error).splitlines()[0])
+        unreadable(record, error)
         return None
-
-
-async def _panes(bootstrap_servers: str, tp: TopicPartition, since_ms: int, log_start: int, until: int) -> AsyncIterator[ConsumerRecord]:
-    """The records of `tp` from `since_ms` (their Kafka timestamp) to offset `until`."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest")
-    try:
-        try:
-            await consumer.start()
-        except KafkaConnectionError as error:
-            raise unreachable(bootstrap_servers, error) from error
-        consumer.assign([tp])
-        try:
-            found = await asyncio.wait_for(consumer.offsets_for_times({tp: max(0, since_ms)}), _ANSWER_TIMEOUT_S)
-            position = max(log_start, until if found[tp] is None else min(until, found[tp].offset))
-            consumer.seek(tp, position)
-            while position < until:
-                batches = await asyncio.wait_for(consumer.getmany(timeout_ms=200), _ANSWER_TIMEOUT_S)
-                for record in batches.get(tp, []):
-                    if record.offset < until:
-                        yield record
-                position = await consumer.position(tp)
-        except (KafkaError, TimeoutError) as error:
-            raise reaction(error, f"reading {tp.topic} again") from error
-    finally:
-        await consumer.stop()
