@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -43,10 +42,11 @@ def reconcile(
     --repair`
     """
     from pipeline.cli.address import resolve
+    from pipeline.cli.instants import instant
     from pipeline.runtime.errors import ConfigurationError
 
-    begin_s = int(_instant("--from", from_).timestamp()) // _HOUR_S * _HOUR_S
-    end_s = -(-int(_instant("--to", to).timestamp()) // _HOUR_S) * _HOUR_S
+    begin_s = int(instant("--from", from_).timestamp()) // _HOUR_S * _HOUR_S
+    end_s = -(-int(instant("--to", to).timestamp()) // _HOUR_S) * _HOUR_S
     if begin_s >= end_s:
         raise ConfigurationError("--from must be before --to")
     report = asyncio.run(_reconcile(resolve(data_dir, writer=repair), begin_s * 1000, end_s * 1000, repair=repair))
@@ -195,13 +195,3 @@ def _iso(ms: int) -> str:
     from schemas.timestamps import isoformat_of
 
     return isoformat_of(ms)
-
-
-def _instant(option: str, text: str) -> datetime:
-    from pipeline.runtime.errors import ConfigurationError
-
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigurationError(f"{option}: {text!r} is not a time; write 2026-11-23 or 2026-11-23T10:00Z") from None
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
