@@ -12,6 +12,7 @@ from pipeline.cli import silences
 from pipeline.cli.commanding import check_known, new_command, send_command
 from pipeline.cli.instants import Duration, Until, end_of
 from pipeline.cli.options import DataDir, Format
+from pipeline.cli.why import why
 
 if TYPE_CHECKING:
     from alerting.incidents import Incident
@@ -157,7 +158,7 @@ def show(
     return 0
 
 
-for command in (silences.silence, silences.unsilence, silences.silences):
+for command in (silences.silence, silences.unsilence, silences.silences, why):
     app.command(command)
 
 
