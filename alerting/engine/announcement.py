@@ -149,7 +149,7 @@ def _evidence(judgement: Judgement, shown: Evidence, more_gates: tuple[Gate, ...
         "numerator": term.numerator,
         "denominator": term.denominator,
         "window_from": from_ms(shown.window_from_ms),
-        "window_to": from_ms(judgement.window_to_ms),
+        "window_to": from_ms(shown.window_to_ms),
         "judged_to": from_ms(judgement.judged_to_ms),
         "watermark": None if judgement.watermark_ms is None else from_ms(judgement.watermark_ms),
         "terms": judgement.terms,

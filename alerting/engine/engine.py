@@ -101,7 +101,7 @@ class Engine:
         outputs: list[Output] = []
         for key in [alert.incident_key for alert in self.open_alerts if alert.incident_key not in self._places]:
             outputs += self._publish(announcement.withdrawn(self._alerts[key], now_ms), now_ms)
-        outputs += self._heard(self._paging.catch_up(self._alerts, now_ms), now_ms)
+        outputs += self._heard(self._paging.catch_up(self._alerts.values(), now_ms), now_ms)
         for event in self._acknowledgements.values():
             outputs += self._acknowledge(event, now_ms)
         self._acknowledgements = {}
@@ -154,7 +154,7 @@ class Engine:
         for published_ms, alert in sorted(history.alerts, key=lambda record: record[0]):
             if alert.incident_key in self._places:
                 self._note_published(alert.incident_key, published_ms)
-        self._paging.restore(history.escalations, history.commands, self._alerts)
+        self._paging.restore(history.escalations, history.commands, self._alerts.values())
 
     def _learn(self, judgements: Iterable[Judgement], at_ms: int) -> None:
         for judgement in judgements:

@@ -104,12 +104,13 @@ class Ledger:
 
 def _end_minute(of_rule: _RuleLedger, reached_ms: int, now_ms: int) -> Iterator[Decision]:
     """Every series as it stood at the end of the minute; those that have not been looked at for long are forgotten."""
-    for series, track in list(of_rule.tracks.items()):
+    for track in of_rule.tracks.values():
         yield from _record(track, now_ms)
-        if track.newest.state == "inactive" and reached_ms - track.newest.judgement.window_to_ms > FORGOTTEN_AFTER_MS:
-            del of_rule.tracks[series]
     if of_rule.tracks:
         yield _minute(of_rule, now_ms)
+    for series, track in list(of_rule.tracks.items()):
+        if track.newest.state == "inactive" and reached_ms - track.newest.judgement.window_to_ms > FORGOTTEN_AFTER_MS:
+            del of_rule.tracks[series]
 
 
 def _minute(of_rule: _RuleLedger, now_ms: int) -> Decision:

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from alerting.config.load import load_config
-from alerting.engine.engine import Engine, History, Output
+from alerting.engine.engine import Engine, Output
+from alerting.engine.history import History
 from schemas.alert import Alert
 from schemas.command import Ack, Command, Unack
 from schemas.decision import Decision
@@ -25,7 +26,7 @@ def new_engine(
     """With all shipped rules, or `only` the one of that name."""
     complete_from_ms = 0 if complete_from_s is None else now_at(complete_from_s)
     rules = [rule for rule in CONFIG.rules if only in (None, rule.name)]
-    return Engine(rules, CONFIG.chains, history=history, partitions=partitions, complete_from_ms=complete_from_ms)
+    return Engine(rules, CONFIG.policy, CONFIG.routing, history=history, partitions=partitions, complete_from_ms=complete_from_ms)
 
 
 @dataclass
@@ -47,7 +48,7 @@ class Stage:
         for partition in range(len(self.sources)) if only is None else only:
             flush = self.sources[partition].flush(caught_up_s=at_s)
             self.flushes.append(flush)
-            self.said += self.engine.on_flush(flush, now_at(at_s))
+            self.said += self.engine.on_flush(flush, now_at(at_s), now_at(at_s))
         return self.said[before:]
 
     def tick(self, at_s: float) -> list[Output]:
@@ -64,7 +65,7 @@ class Stage:
         """What the topics hold, were all that was said published when it was said."""
         alerts = [(now_at(0), output) for output in self.said if isinstance(output, Alert)]
         escalations = [output for output in self.said if isinstance(output, Escalation)]
-        return History(alerts, escalations, [output for output in self.said if isinstance(output, Decision)])
+        return History(alerts, escalations)
 
     def healthy_minute(self, until_s: int = 50, per_pane: int = 960) -> Stage:
         """`per_pane` good menus in every pane from 0 to `until_s`, spread evenly, flushed pane by pane."""
@@ -88,9 +89,10 @@ def pages(outputs: Iterable[Output]) -> list[tuple[str, int | None, str | None]]
     return [(output.event, output.step, output.target) for output in outputs if isinstance(output, Escalation)]
 
 
-def decisions(outputs: Iterable[Output]) -> list[tuple[str, str | None, str]]:
-    """(verdict, previous, reason) of every decision."""
-    return [(output.verdict, output.previous, output.reason) for output in outputs if isinstance(output, Decision)]
+def verdicts(outputs: Iterable[Output], rule: str = MENUS) -> list[tuple[str, str | None, str]]:
+    """(verdict, previous, reason) of every change of the rule's verdict."""
+    rows = [output for output in outputs if isinstance(output, Decision) and (output.kind, output.rule) == ("verdict", rule)]
+    return [(row.verdict, row.previous, row.reason) for row in rows]
 
 
 def ack(incident_key: str, at_s: float, *, by: str = "alice", command_id: str = "c-1") -> Ack:

@@ -1,213 +1,330 @@
 from __future__ import annotations
 
-from hashlib import sha256
+from dataclasses import dataclass, field
 
 import pytest
 
+from alerting.engine import lifecycle
+from alerting.engine.announcement import Order
+from alerting.engine.identity import digest, incident_key
+from alerting.engine.lifecycle import Lifecycle
+from alerting.engine.rule import Rule
+from alerting.engine.series import WHOLE, Series
+from schemas.alert import Alert, AlertState, Context, ErrorClass, Verdict
 from schemas.timestamps import from_ms
-from tests.unit.alerting.stage import Stage, alerts, decisions, states
+from tests.unit.alerting.looks import a_rule, look
 from tests.unit.alerting.traffic import now_at
 
-
-def outage(stage: Stage, at_s: float = 51.0, failures: int = 400) -> Stage:
-    for source in stage.sources[:10]:
-        source.failures(at_s, failures // 10)
-    stage.flush(at_s + 0.2)
-    return stage
+WEB_1: Series = (("host", "web-1"),)
 
 
-def healthy(stage: Stage, from_s: int, to_s: int) -> None:
-    for pane in range(from_s, to_s, 10):
-        for source in stage.sources:
-            source.menus(pane + 5, 80)
-        stage.flush(pane + 9.9)
+@dataclass
+class Life:
+    """One lifecycle, looked at by hand; `said` is every alert."""
+
+    rule: Rule = field(default_factory=a_rule)
+    series: Series = WHOLE
+    state: Lifecycle = field(default_factory=Lifecycle)
+    said: list[Alert] = field(default_factory=list)
+
+    def look(self, verdict: Verdict, *at_s: float, held_by: str = "", late_s: float = 0) -> list[AlertState]:
+        """Judged at each of `at_s`, the clock being `late_s` beyond; returns what that made it say."""
+        before = len(self.said)
+        for second in at_s:
+            judgement = look(self.rule, verdict, second, series=self.series, held_by=held_by)
+            self.state, alert = lifecycle.step(self.state, judgement, now_at(second + late_s))
+            self.said += [] if alert is None else [alert]
+        return [alert.state for alert in self.said[before:]]
+
+    def unknown(self, held_by: str, *at_s: float) -> list[AlertState]:
+        return self.look("unknown", *at_s, held_by=held_by)
+
+    def ack(self, at_s: float, command_id: str = "c-1") -> None:
+        self.state, alert = lifecycle.acknowledge(self.state, self.series, Order("alice", command_id), now_at(at_s))
+        self.said += [] if alert is None else [alert]
+
+    def unack(self, at_s: float, command_id: str = "c-2") -> None:
+        self.state, alert = lifecycle.unacknowledge(self.state, self.series, Order("bob", command_id), now_at(at_s))
+        self.said += [] if alert is None else [alert]
+
+    def restarted(self) -> Life:
+        return Life(self.rule, self.series, lifecycle.restore([*self.said, *self.said], self.rule))
+
+    @property
+    def states(self) -> list[AlertState]:
+        return [alert.state for alert in self.said]
 
 
-@pytest.mark.parametrize(("failures", "fires"), [(252, []), (253, ["firing"])])
-def test_an_outage_fires_at_the_first_flush_that_passes_five_percent(failures: int, fires: list[str]) -> None:
-    """After 4800 good menus in 50 s, 252 failures are 4.99 % and 253 are 5.01 %."""
-    stage = Stage().start().healthy_minute()
-    stage.sources[0].failures(51, failures)
-    assert states(stage.flush(51.2, only=[0])) == fires
+def test_a_rule_without_for_fires_at_the_first_true_look() -> None:
+    """And says so once, however long it is true."""
+    life = Life()
+    assert life.look("false", 1, 2) == []
+    assert life.look("true", *range(3, 200)) == ["firing"]
+    assert life.state.state == "firing"
 
 
-def test_an_alert_carries_what_recomputes_it() -> None:
-    """Numbers, window, event time, watermark, thresholds and queries are those of the moment it fired."""
-    stage = outage(Stage().start().healthy_minute())
-    (alert,) = alerts(stage.said)
-    # The 40 failures of each of the first seven partitions are in: 280 of 5080.
-    assert (alert.numerator, alert.denominator, alert.value) == (280, 5080, 280 / 5080)
-    assert (alert.threshold, alert.unit, alert.term, alert.condition) == (
-        0.05,
-        "ratio",
-        "error_rate > 5%",
-        "error_rate > 5% OR avg_time > 30s",
-    )
-    assert (alert.window_from, alert.window_to) == (from_ms(now_at(0)), from_ms(now_at(60)))
-    assert alert.judged_to == alert.since == from_ms(now_at(51.0))
-    assert alert.watermark == from_ms(now_at(47.9))  # caught up at 49.9 s, less 2 s, is all the last partitions have said
-    assert alert.at == from_ms(now_at(51.2))
-    assert alert.incident_key == sha256(f"Menu Generation Critical\x1f{now_at(60)}".encode()).hexdigest()
-    assert alert.channels == ("slack-critical", "pagerduty")
-    assert "occurred_at >= '2026-11-23 10:00:00.000' AND occurred_at < '2026-11-23 10:01:00.000'" in alert.sql
-    assert "kafka_offset <= [439, 439, 439, 439, 439, 439, 439, 399, 399, 399, 399, 399][kafka_partition + 1]" in alert.sql
-    assert "error_rate_at(end = '2026-11-23 10:01:00', window_s = 60)" in alert.window_sql
-    assert alert.summary == "Menu Generation Critical fires: error_rate 5.512 % (280 of 5080)"
+def test_a_condition_is_pending_until_it_has_been_true_for_as_long_as_the_rule_asks() -> None:
+    """`for: 2m`: true from 7 s on, it fires at 127 s, since 7 s, named by the window that was true first."""
+    life = Life(a_rule(for_="2m"))
+    assert life.look("true", *range(7, 127)) == []
+    assert life.state.state == "pending"
+    assert life.look("true", 127) == ["firing"]
+    (fired,) = life.said
+    assert (fired.since, fired.judged_to) == (from_ms(now_at(7)), from_ms(now_at(127)))
+    assert fired.incident_key == incident_key(life.rule.name, {}, now_at(10))
+    assert fired.gates[-1].model_dump() == {"name": "for", "passed": True, "detail": "true for 120 s, at least 120 s needed"}
 
 
-def test_an_incident_fires_once_while_it_lasts() -> None:
-    """Minutes of failure are one alert."""
-    stage = outage(Stage().start().healthy_minute())
-    for at in range(52, 300):
-        stage.sources[at % 12].failures(at, 50)
-        stage.flush(at + 0.2)
-    assert states(stage.said) == ["firing"]
+def test_false_ends_what_is_pending() -> None:
+    """One false look, and the time begins anew."""
+    life = Life(a_rule(for_="2m"))
+    life.look("true", *range(0, 110, 10))
+    life.look("false", 110)
+    assert life.state == Lifecycle()
+    assert life.look("true", *range(120, 240, 10)) == []
+    assert life.look("true", 240) == ["firing"]
 
 
-def test_it_resolves_when_the_condition_has_been_false_for_thirty_seconds() -> None:
-    """Failures at 51 s are in windows that are judged until 107.9 s, the last flush before 110 s less 2 s: false to 137.9 s is enough."""
-    stage = outage(Stage().start().healthy_minute())
-    healthy(stage, 60, 130)
-    assert states(stage.flush(139.8)) == []
-    (resolved,) = alerts(stage.flush(139.9))
-    (fired, _) = alerts(stage.said)
-    assert (fired.state, resolved.state, resolved.incident_key, resolved.since) == ("firing", "resolved", fired.incident_key, fired.since)
-    assert (resolved.value, resolved.term) == (0.0, "error_rate > 5%")
-    assert resolved.transition_id != fired.transition_id
+def test_a_false_look_at_an_earlier_time_does_not_end_what_is_pending() -> None:
+    """Partitions are not level: one that is behind looks at what has been true since."""
+    life = Life(a_rule(for_="2m"))
+    life.look("true", *range(0, 110, 10))
+    life.look("false", 99)
+    assert life.look("true", 120) == ["firing"]
 
 
-def test_a_breach_within_the_thirty_seconds_keeps_the_incident_open() -> None:
-    """False from 107.9 s to 127.9 s is not the end; true again until 187.9 s, it ends with the flush that is false to 217.9 s."""
-    stage = outage(Stage().start().healthy_minute())
-    healthy(stage, 60, 130)
-    outage(stage, 131.0, 800)
-    healthy(stage, 140, 210)
-    assert states(stage.said) == ["firing"]
-    healthy(stage, 210, 220)
-    assert states(stage.said) == ["firing", "resolved"]
+def test_unknown_holds_what_is_pending_for_as_long_as_for() -> None:
+    """Two minutes without a true look and it is over; a shorter gap is none."""
+    life = Life(a_rule(for_="2m"))
+    life.look("true", 0, 60)
+    life.unknown("partitions", *range(70, 180, 10))
+    assert life.state.state == "pending"
+    assert life.look("true", 175) == ["firing"]
+    lost = Life(a_rule(for_="2m"))
+    lost.look("true", 0, 60)
+    lost.unknown("partitions", *range(70, 190, 10), 181)
+    assert lost.state.state == "inactive"
+    assert lost.look("true", 190) == []
+    assert lost.state.state == "pending"
 
 
-def test_flapping_every_thirty_seconds_is_one_incident() -> None:
-    """30 s of 20 % failures, 30 s of none, for ten minutes: one opening and one end."""
-    stage = Stage().start().healthy_minute()
-    for pane in range(50, 650, 10):
-        for source in stage.sources:
-            source.menus(pane + 5, 80)
-            if pane % 60 < 30:
-                source.failures(pane + 6, 20)
-        stage.flush(pane + 9.9)
-    healthy(stage, 650, 800)
-    assert states(stage.said) == ["firing", "resolved"]
+def test_an_incident_ends_when_it_has_been_false_for_as_long_as_the_rule_keeps_it() -> None:
+    """`keep_firing_for: 30s`: true at 10 s, false at 39 s keeps it, false at 40 s does not."""
+    life = Life(a_rule(keep_firing_for="30s"))
+    life.look("true", 0, 10)
+    assert life.look("false", *range(11, 40)) == []
+    assert life.look("false", 40) == ["resolved"]
+    assert life.said[0].incident_key == life.said[1].incident_key
+    assert life.said[0].transition_id == digest(life.said[0].incident_key, "firing")
+    assert life.said[1].transition_id == digest(life.said[0].incident_key, "resolved")
+    assert life.state.state == "inactive"
 
 
-def test_the_next_incident_has_another_key() -> None:
-    """After a resolution, a new breach is a new incident."""
-    stage = outage(Stage().start().healthy_minute())
-    healthy(stage, 60, 150)
-    outage(stage, 151.0)
-    assert states(stage.said) == ["firing", "resolved", "firing"]
-    keys = [alert.incident_key for alert in alerts(stage.said)]
-    assert keys[0] == keys[1] != keys[2]
+@pytest.mark.parametrize("held_by", ["n", "errors", "confidence", "partitions", "pipeline", "warehouse", "history"])
+def test_unknown_never_ends_an_incident(held_by: str) -> None:
+    """Whatever holds the verdict back, the incident stays open."""
+    life = Life(a_rule(no_data_after="1d"))
+    life.look("true", 0)
+    assert life.unknown(held_by, *range(10, 7200, 10)) == []
+    assert life.state.open is not None
 
 
-def test_an_incident_does_not_end_while_a_partition_is_missing() -> None:
-    """False needs every partition; the one that lags may hold the failures."""
-    stage = outage(Stage().start().healthy_minute())
-    for pane in range(60, 200, 10):
-        for source in stage.sources[1:]:
-            source.menus(pane + 5, 80)
-        stage.flush(pane + 9.9, only=range(1, 12))
-    assert states(stage.said) == ["firing"]
-    stage.flush(200)
-    assert states(stage.said) == ["firing", "resolved"]
+def test_flapping_every_thirty_seconds_is_one_opening_and_one_end() -> None:
+    """Half an hour of it; the default keeps an incident for a minute."""
+    life = Life(a_rule())
+    for second in range(0, 1800, 60):
+        life.look("true", second, second + 10, second + 20)
+        life.look("false", second + 30, second + 40, second + 50)
+    life.look("false", *range(1800, 2000, 10))
+    assert life.states == ["firing", "resolved"]
 
 
-def test_without_traffic_an_incident_stays_open() -> None:
-    """Silence is what an outage looks like."""
-    stage = outage(Stage().start().healthy_minute())
-    for at in range(60, 1200, 2):
-        stage.flush(at)
-    assert states(stage.said) == ["firing"]
+def test_an_incident_without_data_says_so_once() -> None:
+    """Ten minutes of nothing: nobody can say that it still fires, nor that it does not."""
+    life = Life()
+    life.look("true", 0, 5)
+    assert life.unknown("n", *range(10, 605, 5)) == []
+    assert life.unknown("n", 605) == ["no_data"]
+    assert life.unknown("n", *range(610, 5000, 10)) == []
+    assert (life.state.state, life.said[-1].transition_id) == ("no_data", digest(life.said[0].incident_key, "no_data", now_at(610)))
+    assert life.said[-1].summary == "Errors has no data: error_rate 10 % (10 of 100)"
 
 
-def test_with_little_traffic_it_ends_on_all_events_since_it_was_last_true() -> None:
-    """Two good menus a minute are too few for any window; the twentieth since the breach is evidence."""
-    stage = outage(Stage().start().healthy_minute())
-    for number in range(1, 21):
-        assert states(stage.said) == ["firing"]
-        stage.sources[0].menus(105 + 30 * number)
-        stage.flush(111 + 30 * number)
-    assert states(stage.said) == ["firing", "resolved"]
-    assert alerts(stage.said)[-1].denominator == 20
+@pytest.mark.parametrize("held_by", ["partitions", "pipeline", "warehouse", "history", "expected"])
+def test_waiting_for_the_pipeline_is_not_being_without_data(held_by: str) -> None:
+    """What has not been read says nothing of whether it is there."""
+    life = Life()
+    life.look("true", 0)
+    assert life.unknown(held_by, *range(10, 3000, 10)) == []
+    assert life.unknown("n", 3000) == ["no_data"]
 
 
-def test_little_traffic_that_fails_keeps_it_open() -> None:
-    """Of the 20 events since the breach 2 failed: the condition is true on them."""
-    stage = outage(Stage().start().healthy_minute())
-    for number in range(1, 30):
-        stage.sources[0].menus(105 + 30 * number, outcome="failed" if number % 10 == 0 else "full")
-        stage.flush(111 + 30 * number)
-    assert states(stage.said) == ["firing"]
+@pytest.mark.parametrize("held_by", ["errors", "confidence"])
+def test_too_little_evidence_is_data(held_by: str) -> None:
+    """Events come in, and they do not end the incident: it is not without data, and no longer so."""
+    life = Life()
+    life.look("true", 0)
+    assert life.unknown(held_by, *range(10, 1200, 10)) == []
+    assert life.unknown("n", *range(1200, 1790, 10)) == []
+    assert life.unknown("n", 1790) == ["no_data"]
+    assert life.unknown(held_by, 1800) == ["firing"]
 
 
-def test_late_failures_fire_for_the_window_they_belong_to() -> None:
-    """60 failures of five minutes ago arrive: their minute is past 5 % and ended less than 15 minutes ago; the present is fine."""
-    stage = Stage().start().healthy_minute(until_s=360, per_pane=120)
-    stage.sources[4].failures(55, 60)
-    alert, end = alerts(stage.flush(361))
-    assert (alert.state, alert.window_to, end.state) == ("firing", from_ms(now_at(60)), "resolved")
-    assert (alert.numerator, alert.denominator) == (60, 780)  # six panes of 120 good ones
+def test_data_that_comes_back_makes_it_fire_again_or_ends_it() -> None:
+    """Each return is a transition of its own, however often it happens; false ends it at once: it was last true long ago."""
+    life = Life()
+    life.look("true", 0)
+    assert life.unknown("n", 600) == ["no_data"]
+    assert life.look("true", 700) == ["firing"]
+    assert life.unknown("n", 1300) == ["no_data"]
+    assert life.look("true", 1400) == ["firing"]
+    assert life.unknown("n", 2000) == ["no_data"]
+    assert life.look("false", 2100) == ["resolved"]
+    assert len({alert.transition_id for alert in life.said}) == len(life.said)
+    assert {alert.incident_key for alert in life.said} == {life.said[0].incident_key}
 
 
-@pytest.mark.parametrize(("minutes_later", "state"), [(15, "firing"), (15.1, "retro_fired")])
-def test_a_window_that_ended_over_fifteen_minutes_ago_pages_nobody(minutes_later: float, state: str) -> None:
-    """Judged late, it is recorded under another name."""
-    stage = Stage().start().healthy_minute()
-    stage.sources[0].failures(51, 300)
-    flush = stage.sources[0].flush()
-    outputs = stage.engine.on_flush(flush, now_at(60 + 60 * minutes_later))
-    assert states(outputs) == [state]
-    assert any(output for output in outputs if type(output).__name__ == "Escalation") == (state == "firing")
+def test_an_acknowledged_incident_stays_so_until_it_is_over() -> None:
+    """True, false for a while, without data: somebody works on it; its numbers stay those it was last published with."""
+    life = Life()
+    life.look("true", 0)
+    life.ack(5)
+    life.look("true", 10)
+    life.look("false", 20)
+    life.look("true", 30)
+    life.unknown("n", *range(40, 3000, 10))
+    assert life.states == ["firing", "acknowledged"]
+    assert life.look("false", 3000) == ["resolved"]
+    fired, acked, _ = life.said
+    assert acked.transition_id == digest(fired.incident_key, "acknowledged", "c-1")
+    changed = {"transition_id", "state", "at", "summary", "reason"}
+    assert acked.model_dump(exclude=changed) == fired.model_dump(exclude=changed)
+    assert acked.summary == "Errors: acknowledged by alice"
 
 
-def test_an_old_incident_clears_without_a_page() -> None:
-    """Read an hour later, an outage and its end are retro_fired and retro_cleared."""
-    live = outage(Stage().start().healthy_minute())
-    healthy(live, 60, 150)
-    assert states(live.said) == ["firing", "resolved"]
-    late = Stage().start(3600)
-    for flush in live.flushes:
-        late.said += late.engine.on_flush(flush, now_at(3700))
-    assert states(late.said) == ["retro_fired", "retro_cleared"]
-    assert alerts(late.said)[0].incident_key == alerts(live.said)[0].incident_key
-    assert not [output for output in late.said if type(output).__name__ == "Escalation"]
+def test_an_acknowledgement_can_be_taken_back_and_given_again() -> None:
+    """Each command is a transition; one that changes nothing is none."""
+    life = Life()
+    life.unack(0)
+    life.ack(0)
+    assert life.said == []
+    life.look("true", 1)
+    life.unack(2)
+    for number, at_s in enumerate((10, 30, 50)):
+        life.ack(at_s, f"ack-{number}")
+        life.ack(at_s + 1, "again")
+        life.unack(at_s + 10, f"unack-{number}")
+    assert life.states == ["firing"] + ["acknowledged", "firing"] * 3
+    assert len({alert.transition_id for alert in life.said}) == len(life.said)
 
 
-def test_an_old_incident_that_still_lasts_fires_after_all() -> None:
-    """An alerter that comes back in the middle of an outage records its beginning and pages for its present."""
-    stage = outage(Stage().start().healthy_minute())
-    for at in range(60, 2400, 10):
-        for source in stage.sources:
-            source.failures(at, 10)
-        stage.flush(at + 1)
-    late = Stage().start(2400)
-    for flush in stage.flushes:
-        late.said += late.engine.on_flush(flush, now_at(2400))
-    assert states(late.said) == ["retro_fired", "firing"]
-    assert len({alert.incident_key for alert in alerts(late.said)}) == 1
-    # The first window that ended at most 15 min before 2400 s.
-    assert alerts(late.said)[1].window_to == from_ms(now_at(1500))
+def test_an_incident_without_data_can_be_acknowledged() -> None:
+    """The acknowledgement is what is said of it; taken back, it is without data again at the next look."""
+    life = Life()
+    life.look("true", 0)
+    life.unknown("n", 600)
+    life.ack(601)
+    life.unknown("n", 610)
+    life.unack(620)
+    life.unknown("n", 630)
+    assert life.states == ["firing", "no_data", "acknowledged", "firing", "no_data"]
 
 
-def test_a_change_of_verdict_is_recorded_once_per_pane_with_its_reason() -> None:
-    """Unknown while too little is known, false with traffic, true at the breach; the same verdict again is no news."""
-    stage = Stage().start()
-    stage.flush(0.5)
-    outage(stage.healthy_minute())
-    assert [(verdict, previous) for verdict, previous, _ in decisions(stage.said)] == [
-        ("unknown", None),
-        ("false", "unknown"),
-        ("true", "false"),
-    ]
-    assert decisions(stage.said)[0][2] == "0 events, at least 20 needed"
-    assert decisions(stage.said)[2][2].startswith("error_rate > 5% is true: 5.512 %")
+@pytest.mark.parametrize(("late_s", "states"), [(900, ["firing", "resolved"]), (911, ["retro_fired", "retro_cleared"])])
+def test_what_ended_over_fifteen_minutes_ago_pages_nobody(late_s: float, states: list[str]) -> None:
+    """True at 5 s in the window that ends at 10 s: judged at 905 s it fires, at 916 s it would have."""
+    life = Life()
+    life.look("true", 5, late_s=late_s)
+    life.look("false", 65, late_s=late_s)
+    assert life.states == states
+
+
+def test_what_was_found_late_and_lasts_fires_after_all() -> None:
+    """One incident: the transition to firing has the id it would have had in time."""
+    life = Life()
+    life.look("true", 0, late_s=1000)
+    life.ack(1001)
+    life.look("true", 200, late_s=800)
+    assert life.states == ["retro_fired", "firing"]
+    assert life.said[1].transition_id == digest(life.said[0].incident_key, "firing")
+    assert life.said[1].since == life.said[0].since
+
+
+def test_series_have_incidents_of_their_own() -> None:
+    """The key is of rule, series and first window; what the rule is labelled with is said, and names nothing."""
+    rule = a_rule(by=["host"], labels={"team": "ops"}, condition="cpu > 80%")
+    web, db = Life(rule, WEB_1), Life(rule, (("host", "db-1"),))
+    web.look("true", 5)
+    db.look("true", 5)
+    assert web.said[0].incident_key == incident_key("Errors", {"host": "web-1"}, now_at(10)) != db.said[0].incident_key
+    assert web.said[0].labels == {"team": "ops", "host": "web-1"}
+    assert web.said[0].summary.startswith("Errors (host web-1) fires: cpu ")
+
+
+def test_repeats_and_what_lies_inside_an_incident_that_is_over_are_old_news() -> None:
+    """Restored from a topic that says everything twice, and shown again what made it: nothing is said."""
+    life = Life(a_rule(window="1m"))
+    life.look("true", 100, 110)
+    life.look("false", 170)
+    assert life.states == ["firing", "resolved"]
+    again = life.restarted()
+    assert again.look("true", 40, 100, 110, 170) == []
+    assert again.look("true", 39) == ["firing"]
+
+
+def test_an_incident_that_ends_within_a_pane_is_not_followed_by_one_of_the_same_name() -> None:
+    """`keep_firing_for: 0s`: true again in the same ten seconds is the same breach."""
+    life = Life(a_rule(keep_firing_for="0s", window="10s"))
+    life.look("true", 1)
+    life.look("false", 2)
+    assert life.look("true", 3, 9.9) == []
+    assert life.look("true", 11) == ["firing"]
+    assert life.said[0].incident_key != life.said[2].incident_key
+
+
+def test_restarting_goes_on_where_it_was() -> None:
+    """What is open stays open, in its state; what is seen again of the past says nothing."""
+    life = Life(a_rule(keep_firing_for="30s"))
+    life.look("true", 0)
+    life.ack(5)
+    again = life.restarted()
+    for second in range(0, 100, 10):
+        again.state = lifecycle.observe(again.state, look(again.rule, "true", second))
+    assert again.state.state == "acknowledged"
+    assert again.look("false", 119) == []
+    assert again.look("false", 120) == ["resolved"]
+
+
+def test_pending_is_rebuilt_by_observing() -> None:
+    """Killed two minutes into `for: 5m`, it fires when it would have, under the same name."""
+    straight, killed = Life(a_rule(for_="5m")), Life(a_rule(for_="5m"))
+    for second in range(0, 120, 10):
+        killed.state = lifecycle.observe(killed.state, look(killed.rule, "true", second))
+    assert killed.state.state == "pending"
+    assert killed.look("true", *range(120, 300, 10)) == straight.look("true", *range(0, 300, 10)) == []
+    assert killed.look("true", 300) == straight.look("true", 300) == ["firing"]
+    assert killed.said == straight.said
+
+
+def test_a_restart_gives_an_open_incident_the_benefit_of_the_doubt() -> None:
+    """`keep_firing_for: 24h`: whether it was true an hour ago is not known any more, so the day begins with the first look."""
+    life = Life(a_rule(keep_firing_for="24h"))
+    life.look("true", 0)
+    again, day = life.restarted(), 86_400
+    assert again.look("false", day + 100, 2 * day + 99) == []
+    assert again.look("false", 2 * day + 100) == ["resolved"]
+    quiet = life.restarted()
+    assert quiet.unknown("n", 5000, 5599) == []
+    assert quiet.unknown("n", 5600) == ["no_data"]
+
+
+def test_what_was_found_about_an_incident_is_said_until_its_end() -> None:
+    """Attached once, it is in every later alert."""
+    life, context = Life(), Context(error_classes=(ErrorClass(error_type="Timeout", count=7),))
+    assert lifecycle.attach(life.state, context) == life.state
+    life.look("true", 0)
+    life.state = lifecycle.attach(life.state, context)
+    life.ack(1)
+    life.look("false", 100)
+    assert [alert.context for alert in life.said] == [None, context, context]
+    assert life.restarted().state.open is None

@@ -1,0 +1,114 @@
+"""Ten thousand open incidents: the memory of the process that holds them, and the time of one round of judging them all.
+
+A round is ten seconds of event time: every partition flushes once, every series has news, every incident is looked at, the clock ticks.
+Quiet rounds are flushes without a single event: every incident is looked at all the same. Exits 1 when a limit is missed.
+
+    BENCH_INCIDENTS=10000 python -m tests.bench.open_incidents
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import psutil
+
+from alerting.config.load import load_config
+from alerting.engine.engine import Engine
+from alerting.engine.rule import Rule
+from schemas.pane import PANE_MS, Flush, Pane
+from schemas.partitioning import EVENT_PARTITIONS
+from schemas.timestamps import from_ms
+
+LIMIT_MIB: Final = 300
+LIMIT_ROUND_S: Final = 1.0
+_ROUNDS: Final = 12
+_T0_MS: Final = 1_795_428_000_000
+_RULE: Final = {
+    "name": "Errors of a provider",
+    "condition": "error_rate > 5%",
+    "by": ["provider"],
+    "window": "1m",
+    "channels": ["slack-alerts"],
+    "severity": "critical",
+    "runbook": "alerting/config/runbooks/menu-generation.md",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Times are of whole rounds; resident memory is that of the process at its end, with everything that is imported."""
+
+    open_incidents: int
+    opening_s: float
+    rounds_s: list[float]
+    quiet_rounds_s: list[float]
+    resident_mib: float
+
+
+def measure(incidents: int, rounds: int = _ROUNDS) -> Measured:
+    """Open so many incidents of one rule, then judge all of them again and again."""
+    config = load_config()
+    engine = Engine([Rule.model_validate(_RULE)], config.policy, config.routing)
+    engine.catch_up(_T0_MS)
+    opening_s = _round(engine, 0, incidents)
+    rounds_s = [_round(engine, number, incidents) for number in range(1, rounds + 1)]
+    quiet_rounds_s = [_round(engine, rounds + number, 0) for number in range(1, rounds + 1)]
+    resident_mib = psutil.Process().memory_info().rss / 2**20
+    return Measured(len(engine.open_alerts), opening_s, rounds_s, quiet_rounds_s, resident_mib)
+
+
+def _round(engine: Engine, number: int, series: int) -> float:
+    now_ms = _T0_MS + number * PANE_MS + PANE_MS // 2
+    flushes = list(_flushes(number, series))
+    began = time.perf_counter()
+    for flush in flushes:
+        engine.on_flush(flush, now_ms, now_ms)
+    engine.on_tick(now_ms)
+    return time.perf_counter() - began
+
+
+def _flushes(number: int, series: int) -> Iterator[Flush]:
+    """Half of 40 menus of every provider fail, in the pane of that number."""
+    start_ms = _T0_MS + number * PANE_MS
+    for partition in range(EVENT_PARTITIONS):
+        panes = [
+            Pane(
+                metric="menu_generation",
+                labels={"provider": f"provider-{provider}", "outcome": outcome},
+                start=from_ms(start_ms),
+                count=20,
+                sum=20_000_000_000,
+                buckets={},
+                last_offset=number,
+                version=2 * number,
+            )
+            for provider in range(partition, series, EVENT_PARTITIONS)
+            for outcome in ("failed", "full")
+        ]
+        reached = from_ms(start_ms + PANE_MS // 2)
+        yield Flush(source_partition=partition, last_offset=number, watermark=reached, caught_up_at=None, panes=panes)
+
+
+def main() -> None:
+    incidents = int(os.environ.get("BENCH_INCIDENTS", "10000"))
+    measured = measure(incidents)
+    slowest_s = max(measured.rounds_s + measured.quiet_rounds_s)
+    print(f"open incidents        {measured.open_incidents:8,}")  # noqa: T201
+    print(f"opening all of them   {measured.opening_s:8.2f} s")  # noqa: T201
+    for name, rounds_s in (("a round, all fail", measured.rounds_s), ("a round, no events", measured.quiet_rounds_s)):
+        print(f"{name:20}  {statistics.median(rounds_s):8.2f} s   slowest {max(rounds_s):.2f} s")  # noqa: T201
+    print(f"resident memory       {measured.resident_mib:8.0f} MiB")  # noqa: T201
+    missed = [] if measured.open_incidents == incidents else [f"{incidents - measured.open_incidents:,} incidents are not open"]
+    missed += [f"a round took {slowest_s:.2f} s, at most {LIMIT_ROUND_S} s wanted"] if slowest_s > LIMIT_ROUND_S else []
+    missed += [f"{measured.resident_mib:.0f} MiB, at most {LIMIT_MIB} MiB wanted"] if measured.resident_mib > LIMIT_MIB else []
+    sys.exit("; ".join(missed) or 0)
+
+
+if __name__ == "__main__":
+    main()
