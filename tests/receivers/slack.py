@@ -1,4 +1,5 @@
 """A Slack incoming webhook, as far as a client can tell: what Slack documents and slack_sdk's validators check is checked here by hand.
+The Web API is in slack_api.py.
 
 Limits: https://docs.slack.dev/reference/block-kit/blocks, https://docs.slack.dev/messaging/formatting-message-text
 """
@@ -28,7 +29,12 @@ def violations(content_type: str, body: Any) -> list[str]:
     if not isinstance(body, dict):
         return ["not an object"]
     found = [f"unknown field {name}" for name in body if name not in {"text", "blocks", "attachments", "thread_ts"}]
-    found += _text("text", body.get("text"), 40_000, markdown=True)
+    return found + message_violations(body)
+
+
+def message_violations(body: dict[str, Any]) -> list[str]:
+    """What is wrong with text and blocks."""
+    found = _text("text", body.get("text"), 40_000, markdown=True)
     blocks = body.get("blocks", [])
     if not isinstance(blocks, list) or len(blocks) > 50:
         return [*found, "blocks: not a list of at most 50"]
@@ -46,11 +52,25 @@ def _block(block: Any) -> list[str]:
             return _text("section", text, 3000, markdown=True)
         case {"type": "section", "fields": [*fields]} if 1 <= len(fields) <= 10:
             return [problem for one in fields for problem in _text("field", one.get("text"), 2000, markdown=one.get("type") == "mrkdwn")]
+        case {"type": "context", "elements": [*elements]} if 1 <= len(elements) <= 10:
+            return [problem for one in elements for problem in _text("context", one.get("text"), 3000, markdown=True)]
+        case {"type": "actions", "elements": [*elements]} if 1 <= len(elements) <= 25:
+            return [problem for one in elements for problem in _button(one)]
     return [f"not a block this receiver knows: {str(block)[:100]}"]
 
 
+def _button(element: Any) -> list[str]:
+    match element:
+        case {"type": "button", "text": {"type": "plain_text", "text": text}, "action_id": str(action_id), "value": str(value)}:
+            found = _text("button", text, 75, markdown=False)
+            found += [f"action_id: {len(action_id)} characters"] if not 1 <= len(action_id) <= 255 else []
+            return found + ([f"value: {len(value)} characters"] if len(value) > 2000 else [])
+    return [f"not a button this receiver knows: {str(element)[:100]}"]
+
+
 def _texts(block: dict[str, Any]) -> list[dict[str, Any]]:
-    return [*block.get("fields", []), *([block["text"]] if isinstance(block.get("text"), dict) else [])]
+    elements = [one["text"] if isinstance(one.get("text"), dict) else one for one in block.get("elements", [])]
+    return [*block.get("fields", []), *elements, *([block["text"]] if isinstance(block.get("text"), dict) else [])]
 
 
 def _text(where: str, text: Any, most: int, *, markdown: bool) -> list[str]:

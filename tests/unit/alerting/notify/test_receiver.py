@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from alerting.notify.receiver import LogReceiver, classify, retry_after_s
+from alerting.notify.http import classify, retry_after_s
+from alerting.notify.receiver import LogReceiver
 from tests.contract.notify.incidents import notification
 
 NOW = datetime(2026, 11, 23, 10, 0, 0, tzinfo=UTC)
