@@ -84,18 +84,19 @@ def _stepped(state: EscalationState, event: Escalation) -> EscalationState:
     target = event.target or ""
     if state.resolved:
         return state
-    left = (
-        step.model_copy(update={"targets": tuple(t for t in step.targets if t != target)})
-        if step.step == event.step and step.due_at == event.due_at
-        else step
-        for step in state.plan
-    )
+    left = tuple(_without(step, target) if (step.step, step.due_at) == (event.step, event.due_at) else step for step in state.plan)
+    if left == state.plan and target in state.paged:
+        return state
     return replace(
         state,
         plan=tuple(step for step in left if step.targets),
         paged=state.paged if target in state.paged else (*state.paged, target),
         responders=state.responders if target in state.responders else (*state.responders, target),
     )
+
+
+def _without(step: PlannedStep, target: str) -> PlannedStep:
+    return step.model_copy(update={"targets": tuple(other for other in step.targets if other != target)})
 
 
 @dataclass(frozen=True, slots=True)
