@@ -68,7 +68,8 @@ def page(incidents: Collection[OpenIncident], waiting_for: str | None, now_ms: i
         now_ms: when it was asked for.
     """
     worst = sorted(incidents, key=lambda one: (_ORDER[one.severity], one.state == "acknowledged", -to_ms(one.since)))
-    parts = [_head(incidents, now_ms)]
+    known = bool(incidents) or waiting_for is None
+    parts = [_head(incidents if known else None, now_ms)]
     if waiting_for is not None:
         parts.append(f'<p class="notice">This may be old or incomplete: the console waits for {escape(waiting_for)}.</p>')
     elif not incidents:
@@ -80,10 +81,10 @@ def page(incidents: Collection[OpenIncident], waiting_for: str | None, now_ms: i
     return "\n".join(parts)
 
 
-def _head(incidents: Collection[OpenIncident], now_ms: int) -> str:
-    counts = Counter(one.severity for one in incidents)
+def _head(incidents: Collection[OpenIncident] | None, now_ms: int) -> str:
+    counts = Counter(one.severity for one in incidents or ())
     told = ", ".join(f"{counts[severity]} {severity}" for severity in _ORDER if counts[severity])
-    title = f"{len(incidents)} open incident{'' if len(incidents) == 1 else 's'}"
+    title = "Incidents unknown" if incidents is None else f"{len(incidents)} open incident{'' if len(incidents) == 1 else 's'}"
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><meta http-equiv="refresh" content="{RELOAD_S}">'

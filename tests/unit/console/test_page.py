@@ -68,6 +68,8 @@ def test_nothing_open_is_said() -> None:
     assert "No incident is open." in shown().text
     waiting = shown(waiting_for="Kafka <down>").text
     assert "No incident is open." not in waiting
+    assert "0 open" not in waiting
+    assert "1 open incident" in shown(ONE, waiting_for="Kafka").text
     assert "the console waits for Kafka <down>" in waiting
 
 
