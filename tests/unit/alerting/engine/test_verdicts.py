@@ -128,6 +128,17 @@ def test_a_series_is_news_when_something_is_wrong_with_it() -> None:
     ]
 
 
+def test_what_a_series_was_when_it_fell_silent_is_written_by_the_end_of_the_minute() -> None:
+    """Nobody looks at it again, so nobody else would."""
+    book = Book(BY_HOST)
+    book.look("false", 1, 11, series=WEB)
+    book.unknown("partitions", 21, series=WEB)
+    book.look("false", 31, 41, 51, series=DB)
+    assert book.verdicts() == []
+    book.look("false", 61, series=DB)
+    assert book.verdicts() == [("unknown", "false", "partitions")]
+
+
 def test_a_minute_is_one_line_by_the_worst_series_and_counts_the_others() -> None:
     """Written when the next minute is looked at; the window is the last of the minute."""
     book = Book(a_rule("cpu > 80%", by=["host"], **{"for": "1m"}))
@@ -185,7 +196,7 @@ def test_a_ledger_that_goes_on_from_what_it_observed_writes_the_same(killed_afte
     """Twenty minutes of changing looks at three hosts: those of the last six minutes are enough to go on."""
     rule = a_rule("cpu > 80%", by=["host"], **{"for": "20s"})
     said: list[tuple[Verdict, str]] = [("false", ""), ("unknown", "n"), ("true", ""), ("unknown", "partitions")]
-    looks = [
+    looks: list[tuple[int, Series, Verdict, str]] = [
         (second, series, *said[(second // 10 * (7 + number) // 13 + number) % 4])
         for second in range(0, 1200, 4)
         for number, series in enumerate((WEB, DB, CACHE))
