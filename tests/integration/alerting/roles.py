@@ -79,9 +79,16 @@ def role(name: str, env: dict[str, str], directory: Path, *, faust: bool = False
         process.wait()
 
 
-def environment(bootstrap_servers: str, slack: Receiver | None = None, pagerduty: Receiver | None = None) -> dict[str, str]:
-    """The settings of a role; without receivers their notifications go to its log."""
-    env = {"TELEMETRY_KAFKA__BOOTSTRAP_SERVERS": bootstrap_servers}
+def environment(
+    bootstrap_servers: str, slack: Receiver | None = None, pagerduty: Receiver | None = None, *, config: Path | None = None
+) -> dict[str, str]:
+    """The settings of a role; without receivers their notifications go to its log, without `config` it has the shipped rules.
+
+    There is no ClickHouse: whatever listens at its usual address is not the test's.
+    """
+    env = {"TELEMETRY_KAFKA__BOOTSTRAP_SERVERS": bootstrap_servers, "TELEMETRY_CLICKHOUSE__URL": f"http://127.0.0.1:{free_port()}"}
+    if config is not None:
+        env["TELEMETRY_ALERTING__CONFIG_DIR"] = str(config)
     if slack is not None:
         env["TELEMETRY_RECEIVERS__SLACK_CRITICAL__URL"] = slack.url + "/services/T000/B000/secret-of-slack"
     if pagerduty is not None:
@@ -99,6 +106,15 @@ async def until(condition: Callable[[], object], what: str, within_s: float = 30
         if time.monotonic() > deadline:
             raise TimeoutError(what)
         await asyncio.sleep(0.05)
+
+
+async def eventually(condition: Callable[[], Awaitable[object]], within_s: float, what: str) -> None:
+    """The same for a condition that waits itself."""
+    deadline = time.monotonic() + within_s
+    while not await condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(what)
+        await asyncio.sleep(0.3)
 
 
 async def the_active(pair: list[Role]) -> Role:
@@ -134,10 +150,10 @@ class Traffic:
         key = str(flush.source_partition).encode()
         await self.producer.send_and_wait(PREFIX + "panes.v1", flush.model_dump_json().encode(), key)
 
-    async def pane(self, start_s: float, good: int = 40, failed: int = 0) -> None:
+    async def pane(self, start_s: float, good: int = 40, failed: int = 0, failed_ms: float = 1000.0) -> None:
         """Ten seconds of traffic in every partition, flushed at their end."""
         await self._each(lambda source: source.menus(start_s + 5, good) if good else source)
-        await self._each(lambda source: source.failures(start_s + 6, failed) if failed else source)
+        await self._each(lambda source: source.failures(start_s + 6, failed, each_ms=failed_ms) if failed else source)
         for source in self.sources:
             await self.send(source.flush(caught_up_s=start_s + 9.9))
 
