@@ -108,15 +108,19 @@ class Document:
 def parse_document(text: str) -> Document:
     """Read YAML. Raises DocumentError, also when a key is there twice, of which YAML would keep the last."""
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        if root is not None:
-            _refuse_repeated_keys(root)
-        return Document(text, yaml.safe_load(text), root)
+        loader = yaml.SafeLoader(text)
+        root = loader.get_single_node()
+        if root is None:
+            return Document(text, None, None)
+        _refuse_repeated_keys(root, set())
+        return Document(text, loader.construct_document(root), root)
+    except DocumentError:
+        raise
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
         raise DocumentError(f"not YAML: {error.problem or error.context}", place) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: what looks like a date and is none
         raise DocumentError(f"not YAML: {' '.join(str(error).split())}") from None
 
 
@@ -155,17 +159,22 @@ def _located(document: Document, path: Path, error: ErrorDetails, subject: Calla
     return DocumentError(f"{named}{message}", document.place(where))
 
 
-def _refuse_repeated_keys(node: yaml.Node) -> None:
+def _refuse_repeated_keys(node: yaml.Node, looked_at: set[int]) -> None:
+    """An alias leads to a node that has been looked at, which it may even be a part of."""
+    if id(node) in looked_at:
+        return
+    looked_at.add(id(node))
     if isinstance(node, yaml.SequenceNode):
         for child in node.value:
-            _refuse_repeated_keys(child)
+            _refuse_repeated_keys(child, looked_at)
     elif isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, child in node.value:
-            if key.value in seen:
-                raise DocumentError(f"{key.value} is there twice", _place(key))
-            seen.add(key.value)
-            _refuse_repeated_keys(child)
+            name = str(key.value)
+            if name in seen:
+                raise DocumentError(f"{name} is there twice", _place(key))
+            seen.add(name)
+            _refuse_repeated_keys(child, looked_at)
 
 
 def _place(node: yaml.Node) -> Place:

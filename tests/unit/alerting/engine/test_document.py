@@ -69,6 +69,8 @@ def test_the_end_of_a_text_has_a_place_too() -> None:
         ("a: 1\nb:\n  c: 1\n  c: 2\n", "4:3: c is there twice"),
         ("a: 1\x00", "1:1: not YAML: "),
         ("a: &x {b: *y}", "1:11: not YAML: "),
+        ("a: 2026-13-01", "1:1: not YAML: month must be in 1..12"),
+        ("? [a, b]\n: 1\n", "1:3: not YAML: found unhashable key"),
     ],
 )
 def test_what_is_no_yaml_is_refused_with_its_place(text: str, says: str) -> None:
@@ -94,6 +96,12 @@ def test_the_first_mistake_is_named_with_its_place(text: str, says: str) -> None
     with pytest.raises(DocumentError) as refused:
         read_value(parse_document(text), ("list",), TypeAdapter(list[Entry]))
     assert str(refused.value).startswith(says)
+
+
+def test_a_file_that_contains_itself_is_read() -> None:
+    """An alias may lead back to where it stands: it is YAML, and what it means is for the shape to refuse."""
+    value = parse_document("a: &x [1, *x]\n").value
+    assert value["a"][1] is value["a"]
 
 
 def test_a_suggestion_is_close_or_names_all_there_are() -> None:
