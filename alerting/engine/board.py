@@ -5,148 +5,189 @@ The order of flushes, repeats of them and older versions make no difference to w
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from array import array
+from collections.abc import Mapping
+from typing import Final
 
-from alerting.engine.condition import Comparison
-from schemas.pane import MILLIONTHS, PANE_MS, Flush, Pane
+from alerting.engine.measure import Measure, MeasureKey, PaneSeries, pane_of
+from alerting.engine.series import Series
+from schemas.pane import Flush, Pane
 from schemas.timestamps import to_ms
 
 #: `caught_up_at` may run ahead of an event that is still on its way to the broker; so much is taken off (contract of `panes.v1`).
 CAUGHT_UP_ALLOWANCE_MS: Final = 2_000
-#: Panes kept behind a partition's own watermark: the longest window, and room for partitions that are not level.
-MEMORY_MS: Final = 4_200_000
+#: Beyond what rules look back, panes are kept for windows that ended so long ago (15 min still page, 10 min a clock may be ahead).
+LATE_MS: Final = 1_800_000
+#: A partition that has not flushed for so long, by the timestamps of the log, has stalled; it flushes every 2 s.
+STALLED_AFTER_MS: Final = 10_000
+#: Series that nothing comes for are looked for every so many panes.
+_FORGET_EVERY: Final = 60
 
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Numerator and denominator of a quantity over some panes, exact: events, or millionths of the unit over events."""
-
-    numerator: int = 0
-    denominator: int = 0
-
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(self.numerator + other.numerator, self.denominator + other.denominator)
-
-
-class _Series(NamedTuple):
-    metric: str
-    labels: tuple[tuple[str, str], ...]
-
-
-class _Snapshot(NamedTuple):
-    version: int
-    events: int
-    millionths: int
+Touched = dict[Measure, dict[Series, set[int]]]
 
 
 class _Cell:
-    """The series of one partition's panes with one start, and what they add up to, by text of the comparison."""
+    """What one partition has said of one metric in one pane, by series; columns instead of objects, for there are millions."""
 
-    __slots__ = ("series", "tallies")
+    __slots__ = ("buckets", "counts", "rows", "sums", "versions")
 
     def __init__(self) -> None:
-        self.series: dict[_Series, _Snapshot] = {}
-        self.tallies: dict[str, Tally] = {}
+        self.rows: dict[PaneSeries, int] = {}
+        self.versions, self.counts, self.sums = array("q"), array("q"), array("q")
+        self.buckets: dict[int, Mapping[int, int]] = {}
+
+    def newer(self, series: PaneSeries, pane: Pane, *, with_buckets: bool) -> tuple[int, int, dict[int, int]] | None:
+        """Keep the snapshot; how much more it has than the one before. None when it is not newer."""
+        row = self.rows.get(series)
+        if row is None:
+            row = self.rows[series] = len(self.rows)
+            for column in (self.versions, self.counts, self.sums):
+                column.append(0)
+        elif pane.version <= self.versions[row]:
+            return None
+        more = (pane.count - self.counts[row], pane.sum - self.sums[row])
+        self.versions[row], self.counts[row], self.sums[row] = pane.version, pane.count, pane.sum
+        before = self.buckets.get(row, {})
+        if not with_buckets or before == pane.buckets:
+            return *more, {}
+        self.buckets[row] = pane.buckets
+        return *more, {b: n for b in before.keys() | pane.buckets.keys() if (n := pane.buckets.get(b, 0) - before.get(b, 0))}
+
+
+class _MetricPanes:
+    """The panes of one metric, and what is measured of them."""
+
+    def __init__(self) -> None:
+        self.measures: list[Measure] = []
+        self.series: dict[tuple[tuple[str, str], ...], PaneSeries] = {}
+        self.cells: dict[int, dict[int, _Cell]] = {}  # pane → partition → cell
+        self.newest: int | None = None
+        self.kept = 0
+        self.with_buckets = False
+        self._forgotten_at = 0
+
+    @property
+    def oldest(self) -> int:
+        return 0 if self.newest is None else self.newest - self.kept + 1
+
+    def reach(self, pane: int) -> None:
+        if self.newest is not None and pane <= self.newest:
+            return
+        self.newest = pane
+        for measure in self.measures:
+            measure.reach(pane)
+        for old in [old for old in self.cells if old < self.oldest]:
+            del self.cells[old]
+        if pane - self._forgotten_at >= _FORGET_EVERY:
+            self._forgotten_at = pane
+            self._forget()
+
+    def series_of(self, labels: Mapping[str, str]) -> PaneSeries:
+        key = tuple(sorted(labels.items()))
+        series = self.series.get(key)
+        if series is None:
+            series = self.series[key] = PaneSeries(labels, self.measures)
+        return series
+
+    def _forget(self) -> None:
+        used = {series for cells in self.cells.values() for cell in cells.values() for series in cell.rows}
+        for key in [key for key, series in self.series.items() if series not in used]:
+            self.series.pop(key).forget()
+        for measure in self.measures:
+            measure.forget()
 
 
 class Board:
-    """Panes of `metrics` over `partitions` source partitions. `complete_from_ms`: event time before which panes may be missing."""
+    """Panes of `partitions` source partitions, as far as something `measured` (with how far one looks back, in ms) needs them."""
 
-    def __init__(self, metrics: Iterable[str], partitions: int, complete_from_ms: int = 0) -> None:
+    def __init__(self, measured: Mapping[MeasureKey, int], partitions: int) -> None:
         self.partitions = range(partitions)
-        self.last_offsets = [-1] * partitions
-        self.complete_from_ms = complete_from_ms
-        self._metrics = frozenset(metrics)
+        self.last_offsets = (-1,) * partitions
+        self.watermark_ms: int | None = None  # the lowest effective one of all partitions; None while one is unknown
+        self.measures: dict[MeasureKey, Measure] = {}
         self._watermarks: dict[int, int] = {}
-        self._cells: list[dict[int, _Cell]] = [{} for _ in self.partitions]  # partition → start of pane → cell
-        self._touched: list[set[int]] = [set() for _ in self.partitions]
-        self._known_series: dict[_Series, _Series] = {}
+        self._flushed_ms: dict[int, int] = {}
+        self._metrics: dict[str, _MetricPanes] = {}
+        self._touched: list[Touched] = [{} for _ in self.partitions]
+        for key, lookback_ms in measured.items():
+            self._measure(key, pane_of(lookback_ms + LATE_MS))
 
-    def fold(self, flush: Flush) -> None:
-        """Take in one flush: every pane that is newer than what is here, the offset, and the watermark if it carries one."""
+    def fold(self, flush: Flush, at_ms: int) -> None:
+        """Take in one flush of the log at `at_ms`: panes that are newer than what is here, the offset, and how far the partition is."""
         partition = flush.source_partition
+        self._flushed_ms[partition] = max(at_ms, self._flushed_ms.get(partition, at_ms))
         for pane in flush.panes:
-            if pane.metric in self._metrics:
-                self._keep_newer(partition, pane)
+            if (metric := self._metrics.get(pane.metric)) is not None:
+                self._keep_newer(metric, partition, pane)
         reached = [to_ms(flush.watermark)] if flush.watermark is not None else []
         reached += [to_ms(flush.caught_up_at) - CAUGHT_UP_ALLOWANCE_MS] if flush.caught_up_at is not None else []
         if reached:
-            self.last_offsets[partition] = max(self.last_offsets[partition], flush.last_offset)
-            self._advance(partition, max(reached))
+            offset = max(self.last_offsets[partition], flush.last_offset)
+            self.last_offsets = (*self.last_offsets[:partition], offset, *self.last_offsets[partition + 1 :])
+            self._watermarks[partition] = max(self._watermarks.get(partition, 0), *reached)
+            if len(self._watermarks) == len(self.partitions):
+                self.watermark_ms = min(self._watermarks.values())
 
     def effective_watermark_ms(self, partition: int) -> int | None:
         """Event time up to which the partition's numbers are complete; None before it has said so."""
         return self._watermarks.get(partition)
 
-    @property
-    def watermark_ms(self) -> int | None:
-        """The lowest effective watermark of all partitions; None while one is unknown."""
-        return min(self._watermarks.values()) if len(self._watermarks) == len(self.partitions) else None
+    def flushed_ms(self, partition: int) -> int | None:
+        """When the partition flushed last, by the log."""
+        return self._flushed_ms.get(partition)
 
-    def missing(self, window_from_ms: int, up_to_ms: int) -> list[int]:
-        """Partitions that have not reached `up_to_ms`, or are so far beyond that their panes of the window are forgotten."""
-        return [
-            partition for partition in self.partitions if not up_to_ms <= self._watermarks.get(partition, -1) <= window_from_ms + MEMORY_MS
-        ]
+    def missing(self, up_to_ms: int) -> tuple[int, ...]:
+        """Partitions whose numbers are not complete up to that event time."""
+        watermarks = self._watermarks
+        return tuple(partition for partition in self.partitions if watermarks.get(partition, -1) < up_to_ms)
 
-    def take_touched(self, partition: int) -> set[int]:
-        """Starts of the partition's panes that changed since the last call."""
-        touched, self._touched[partition] = self._touched[partition], set()
+    def stalled(self, now_ms: int = 0) -> tuple[int, ...]:
+        """Partitions that have flushed, and not in the last 10 s before the newest flush of any, or before `now_ms`."""
+        newest_ms = max([now_ms, *self._flushed_ms.values()])
+        return tuple(sorted(p for p, at_ms in self._flushed_ms.items() if newest_ms - at_ms > STALLED_AFTER_MS))
+
+    def take_touched(self, partition: int) -> Touched:
+        """What the partition's panes changed since the last call: by measure, the panes of each series."""
+        touched, self._touched[partition] = self._touched[partition], {}
         return touched
 
-    def tally(self, comparison: Comparison, window_from_ms: int, window_to_ms: int) -> list[Tally]:
-        """The quantity over [window_from_ms, window_to_ms), by partition; bounds are starts of panes."""
-        starts = range(window_from_ms, window_to_ms, PANE_MS)
-        return [
-            sum((_tally(comparison, cell) for start in starts if (cell := cells.get(start)) is not None), Tally()) for cells in self._cells
-        ]
+    def events_by_partition(self, measure: Measure, series: Series, from_pane: int, to_pane: int) -> list[int]:
+        """How many events of the series each partition has brought."""
+        counted = measure.events_by_partition(series, from_pane, to_pane)
+        if counted is not None:
+            return counted
+        counts = [0] * len(self.partitions)
+        fed_by = measure.fed_by.get(measure.rows.get(series, -1), set())
+        metric = self._metrics[_metric_of(measure.key)]
+        for pane in range(from_pane, to_pane):
+            for partition, cell in metric.cells.get(pane, {}).items():
+                counts[partition] += sum(cell.counts[row] for one in fed_by if (row := cell.rows.get(one)) is not None)
+        return counts
 
-    def _keep_newer(self, partition: int, pane: Pane) -> None:
-        start = to_ms(pane.start)
-        if start < self._watermarks.get(partition, 0) - MEMORY_MS:
+    def _measure(self, key: MeasureKey, panes: int) -> None:
+        metric = self._metrics.setdefault(_metric_of(key), _MetricPanes())
+        self.measures[key] = measure = Measure(key, len(self.partitions), panes)
+        metric.measures.append(measure)
+        metric.kept = max(metric.kept, panes)
+        metric.with_buckets |= measure.is_quantile
+
+    def _keep_newer(self, metric: _MetricPanes, partition: int, pane: Pane) -> None:
+        number = pane_of(to_ms(pane.start))
+        metric.reach(number)
+        if number < metric.oldest:
             return
-        series = _Series(pane.metric, tuple(sorted(pane.labels.items())))
-        series = self._known_series.setdefault(series, series)
-        cell = self._cells[partition].setdefault(start, _Cell())
-        known = cell.series.get(series)
-        if known is None or pane.version > known.version:
-            cell.series[series] = _Snapshot(pane.version, pane.count, pane.sum)
-            cell.tallies.clear()
-            self._touched[partition].add(start)
-
-    def _advance(self, partition: int, reached_ms: int) -> None:
-        before = self._watermarks.get(partition, 0)
-        self._watermarks[partition] = max(before, reached_ms)
-        if reached_ms // PANE_MS > before // PANE_MS:
-            cells = self._cells[partition]
-            for start in [start for start in cells if start < reached_ms - MEMORY_MS]:
-                del cells[start]
+        series = metric.series_of(pane.labels)
+        cell = metric.cells.setdefault(number, {}).setdefault(partition, _Cell())
+        more = cell.newer(series, pane, with_buckets=metric.with_buckets)
+        if more is None:
+            return
+        touched = self._touched[partition]
+        for feed in series.feeds:
+            if number >= feed.measure.oldest():
+                feed.measure.add(feed, partition, number, *more)
+                touched.setdefault(feed.measure, {}).setdefault(feed.series, set()).add(number)
 
 
-def scale(comparison: Comparison) -> int:
-    """What a tally's numerator is divided by to be in the quantity's unit: sums are in millionths, counts are not."""
-    return MILLIONTHS if comparison.quantity.kind == "mean" else 1
-
-
-def _tally(comparison: Comparison, cell: _Cell) -> Tally:
-    if comparison.text not in cell.tallies:
-        cell.tallies[comparison.text] = _add_up(comparison, cell)
-    return cell.tallies[comparison.text]
-
-
-def _add_up(comparison: Comparison, cell: _Cell) -> Tally:
-    metric = comparison.quantity.metric
-    assert metric is not None, "a quantity without a metric has no panes"
-    numerator = denominator = 0
-    for series, snapshot in cell.series.items():
-        labels = dict(series.labels)
-        if series.metric != metric.name or any(labels.get(name) != value for name, value in comparison.labels):
-            continue
-        if comparison.quantity.kind == "mean":
-            numerator, denominator = numerator + snapshot.millionths, denominator + snapshot.events
-            continue
-        numerator += snapshot.events if metric.is_error(labels) else 0
-        denominator += snapshot.events if metric.is_in_total(labels) else 0
-    return Tally(numerator, denominator)
+def _metric_of(key: MeasureKey) -> str:
+    assert key.quantity.metric is not None, "a quantity without a metric has no panes"
+    return key.quantity.metric.name

@@ -1,143 +1,242 @@
-"""A rule and a board to a verdict: true, false, or unknown. Decision 0004 says when which.
+"""Numbers to a verdict: true, false, or unknown. Decisions 0004 and 0009 say when which.
 
 True needs evidence in the data that is in, and must survive whatever a partition that is not in may still bring.
-False needs all partitions in. Everything else is unknown, and names the gate that held it back.
+False needs all partitions in and none of them stalled. Everything else is unknown, and names the gate that held it back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple
 
-from alerting.engine.board import Board, Tally, scale
-from alerting.engine.condition import AnyOf, Comparison, Node
-from alerting.engine.evidence import Evidence, Judgement, term_of
-from alerting.engine.rule import Rule
-from schemas.alert import Gate, Term, Verdict
+from alerting.engine.baseline import MIN_WEEKS, Usual
+from alerting.engine.checks import Check, held_by
+from alerting.engine.condition import AnyOf, Comparison, Node, Not
+from alerting.engine.evidence import Evidence
+from alerting.engine.measure import quantile_of
+from alerting.engine.quantity import Quantity
+from alerting.engine.rule import Gates
+from alerting.engine.statistics import beyond, count_bound, failures, ratio_bound
+from schemas.alert import Verdict
 
 #: A partition is in when its effective watermark is at most so far behind the event time that is judged. An idle one is up to 4 s
 #: behind by construction (a flush every 2 s, caught_up_at - 2 s).
 LEVEL_WITHIN_MS: Final = 10_000
 
-
-def judge(rule: Rule, board: Board, window_to_ms: int, judged_to_ms: int) -> Judgement:
-    """Judge the windows that end at `window_to_ms`, an end of a pane, on what the board knows up to `judged_to_ms`."""
-    starts = {c.text: window_to_ms - (c.window_ms or rule.window_ms) for c in rule.condition.comparisons}
-    return _judge(rule, board, starts, window_to_ms, judged_to_ms)
+#: What chance can do to it, and what events that are still to come can: parts of all events, numbers of them, or values of each.
+Nature = Literal["ratio", "count", "average"]
 
 
-def judge_span(rule: Rule, board: Board, from_ms: int, to_ms: int, judged_to_ms: int) -> Judgement:
-    """Judge the events of [from_ms, to_ms) instead of the rule's own windows: what came since an incident last was true."""
-    return _judge(rule, board, {c.text: from_ms for c in rule.condition.comparisons}, to_ms, judged_to_ms)
+class Asked(NamedTuple):
+    """A comparison of a rule, and the evidence that the rule wants for it."""
+
+    comparison: Comparison
+    gates: Gates
+    min_events: int
 
 
-def judge_flush_age(rule: Rule, flushed_ms: Sequence[int | None], listening_since_ms: int, now_ms: int, board: Board) -> Judgement:
-    """Judge how long ago the partition that is silent longest flushed.
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What is known of a quantity over [window_from_ms, window_to_ms): numerator and denominator in its unit.
 
-    `flushed_ms` by partition, None when nothing has been heard since `listening_since_ms`: such a one is silent at least since then,
-    which is enough for true, and never for false.
+    value: where it is not just the one by the other, or is known already; buckets: of a quantile of panes.
+    usual: of comparisons with usual times; expected: how many events would have come, of absence; answered: False where ClickHouse
+    should have said it and has not.
     """
-    evidence = tuple(_age_evidence(comparison, flushed_ms, listening_since_ms, now_ms) for comparison in rule.condition.comparisons)
-    verdict = _combine(rule.condition.root, {e.term.text: e.term.verdict for e in evidence})
-    return Judgement(
-        verdict=verdict,
-        window_to_ms=now_ms,
-        judged_to_ms=now_ms,
-        anchor_ms=evidence[0].window_from_ms,
-        watermark_ms=board.watermark_ms,
-        last_offsets=(),
-        evidence=evidence,
-        decisive=_decisive(evidence, verdict),
+
+    window_from_ms: int
+    window_to_ms: int
+    numerator: float
+    denominator: int
+    value: float | None = None
+    buckets: Mapping[int, int] = field(default_factory=dict)
+    usual: Usual | None = None
+    expected: float | None = None
+    answered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far the pipeline is: partitions that are not in for the window, and those that have stalled."""
+
+    partitions: int
+    missing: tuple[int, ...] = ()
+    stalled: tuple[int, ...] = ()
+
+
+class _Limit(NamedTuple):
+    """What the value is compared with, and in which direction it has to be passed."""
+
+    value: float
+    upwards: bool
+    inclusive: bool
+
+    def passed(self, value: float) -> bool:
+        return beyond(value, self.value, self.upwards) or (self.inclusive and value == self.value)
+
+
+def weigh(asked: Asked, sample: Sample, standing: Standing, by_partition: Callable[[], Sequence[int]]) -> Evidence:
+    """The verdict on one comparison. `by_partition`: events of each partition, asked for where partitions are missing."""
+    comparison, nature = asked.comparison, nature_of(asked.comparison.quantity)
+    value = float(sample.denominator) if comparison.against == "absence" else _value(comparison.quantity, sample)
+    checks = list(_amount_checks(asked, sample, nature))
+    holds = False
+    if not held_by(checks):
+        limit = _limit(comparison, sample)
+        holds = value is not None and limit.passed(value)
+        if holds:
+            checks += _chance_checks(asked, sample, nature, limit)
+        lacking = _is_lack(comparison, nature, limit)
+        if not holds or lacking:
+            checks.append(Check("pipeline", not standing.stalled, partitions=standing.stalled))
+        harmless = not standing.missing or (
+            holds and not lacking and _survives(comparison, sample, nature, limit, standing, by_partition())
+        )
+        checks.append(Check("partitions", harmless, needed=standing.partitions, partitions=standing.missing))
+    held = bool(held_by(checks))
+    return Evidence(
+        comparison=comparison,
+        window_from_ms=sample.window_from_ms,
+        window_to_ms=sample.window_to_ms,
+        verdict="unknown" if held else "true" if holds else "false",
+        value=value,
+        numerator=sample.denominator if comparison.against == "absence" else sample.numerator,
+        denominator=sample.denominator,
+        baseline=sample.expected if sample.usual is None else sample.usual.value,
+        checks=tuple(checks),
     )
 
 
-def survives(comparison: Comparison, tallies: Sequence[Tally], missing: Sequence[int]) -> bool:
-    """Whether `value > threshold` still holds when every missing partition brings what would lower it most.
+def decide(root: Node, evidence: Sequence[Evidence]) -> tuple[Verdict, int]:
+    """Kleene's three-valued logic: the verdict of the whole, and the first comparison that it rests on."""
+    return _decide(root, iter(range(len(evidence))), evidence)
 
-    That is as many events as the busiest partition that is in, and a numerator of zero. `<` has no such bound.
+
+def age_evidence(comparison: Comparison, flushed_ms: Sequence[int | None], listening_since_ms: int, now_ms: int) -> Evidence:
+    """How long ago the partition that is silent longest flushed.
+
+    `flushed_ms` by partition, None when nothing has been heard. Nobody is silent for longer than since `listening_since_ms`; what has
+    not been heard since then is enough for true, and never for false.
     """
-    if comparison.operator not in {">", ">="}:
-        return False
-    busiest = max((tally.denominator for partition, tally in enumerate(tallies) if partition not in missing), default=0)
-    to_come = sum(max(0, busiest - tallies[partition].denominator) for partition in missing)
-    total = sum(tallies, Tally())
-    return busiest > 0 and comparison.holds(total.numerator / scale(comparison) / (total.denominator + to_come))
-
-
-def _judge(rule: Rule, board: Board, starts: Mapping[str, int], window_to_ms: int, judged_to_ms: int) -> Judgement:
-    evidence = tuple(_window_evidence(rule, board, c, (starts[c.text], window_to_ms), judged_to_ms) for c in rule.condition.comparisons)
-    verdict = _combine(rule.condition.root, {e.term.text: e.term.verdict for e in evidence})
-    return Judgement(
-        verdict=verdict,
-        window_to_ms=window_to_ms,
-        judged_to_ms=judged_to_ms,
-        anchor_ms=window_to_ms,
-        watermark_ms=board.watermark_ms,
-        last_offsets=tuple(board.last_offsets),
-        evidence=evidence,
-        decisive=_decisive(evidence, verdict),
-    )
-
-
-def _window_evidence(rule: Rule, board: Board, comparison: Comparison, window_ms: tuple[int, int], judged_to_ms: int) -> Evidence:
-    tallies = board.tally(comparison, *window_ms)
-    missing = board.missing(window_ms[0], judged_to_ms - LEVEL_WITHIN_MS)
-    total = sum(tallies, Tally())
-    enough = total.denominator >= rule.min_events
-    holds = enough and comparison.holds(total.numerator / scale(comparison) / total.denominator)
-    level = not missing or (holds and survives(comparison, tallies, missing))
-    held_by = "" if enough and level else "n" if not enough else "partitions"
-    verdict: Verdict = "unknown" if held_by else "true" if holds else "false"
-    gates = (
-        Gate(name="n", passed=enough, detail=f"{total.denominator} events, at least {rule.min_events} needed"),
-        Gate(name="partitions", passed=level, detail=_missing_detail(missing, len(tallies), harmless=level)),
-    )
-    return Evidence(comparison, window_ms[0], term_of(comparison, total, verdict), gates, held_by)
-
-
-def _age_evidence(comparison: Comparison, flushed_ms: Sequence[int | None], listening_since_ms: int, now_ms: int) -> Evidence:
-    silent_since_ms = [listening_since_ms if flushed is None else flushed for flushed in flushed_ms]
+    silent_since_ms = [max(listening_since_ms, flushed or 0) for flushed in flushed_ms]
     oldest_ms = min(silent_since_ms)
-    silent = [partition for partition, since_ms in enumerate(silent_since_ms) if comparison.holds(now_ms - since_ms)]
-    unheard = [partition for partition, flushed in enumerate(flushed_ms) if flushed is None]
+    silent = tuple(partition for partition, since_ms in enumerate(silent_since_ms) if comparison.holds(now_ms - since_ms))
+    unheard = tuple(partition for partition, flushed in enumerate(flushed_ms) if flushed is None or flushed < listening_since_ms)
     verdict: Verdict = "true" if silent else "unknown" if unheard else "false"
-    term = Term(
-        text=comparison.text,
+    return Evidence(
+        comparison=comparison,
+        window_from_ms=oldest_ms,
+        window_to_ms=now_ms,
         verdict=verdict,
         value=now_ms - oldest_ms,
-        threshold=comparison.threshold,
-        unit="ms",
         numerator=len(silent),
         denominator=len(flushed_ms),
+        baseline=None,
+        checks=(Check("flushes", verdict != "unknown", needed=len(flushed_ms), partitions=silent or unheard),),
     )
-    detail = f"all {len(flushed_ms)} partitions flush" if verdict == "false" else f"no flush from partitions {_listed(silent or unheard)}"
-    gate = Gate(name="flushes", passed=verdict != "unknown", detail=detail)
-    return Evidence(comparison, oldest_ms, term, (gate,), "flushes" if verdict == "unknown" else "")
 
 
-def _missing_detail(missing: list[int], partitions: int, *, harmless: bool) -> str:
-    if not missing:
-        return f"all {partitions} partitions are in"
-    return f"partitions {_listed(missing)} are not in" + (", and could not change the verdict" if harmless else "")
+def nature_of(quantity: Quantity) -> Nature:
+    """A ratio of events, a number of events, or an average (a mean or a quantile) of what each has."""
+    if quantity.unit == "count":
+        return "count"
+    ratios = {"error_ratio", "share"} | ({"reading"} if quantity.unit == "ratio" else set())
+    return "ratio" if quantity.kind in ratios else "average"
 
 
-def _combine(node: Node, verdicts: Mapping[str, Verdict]) -> Verdict:
-    """Kleene's three-valued logic."""
+def _value(quantity: Quantity, sample: Sample) -> float | None:
+    if sample.value is not None:
+        return sample.value
+    if quantity.quantile is not None:
+        return quantile_of(sample.buckets, quantity.quantile)
+    if quantity.unit == "count":
+        return sample.numerator
+    return sample.numerator / sample.denominator if sample.denominator else None
+
+
+def _limit(comparison: Comparison, sample: Sample) -> _Limit:
+    inclusive = comparison.operator in {">=", "<="}
+    if sample.usual is None or sample.usual.value is None:
+        return _Limit(comparison.threshold, comparison.operator in {">", ">="}, inclusive)
+    below = comparison.against == "drop" or (comparison.against == "degradation" and comparison.quantity.worse == "lower")
+    share = 1 - comparison.threshold if below else 1 + comparison.threshold
+    return _Limit(sample.usual.value * share, not below, inclusive)
+
+
+def _amount_checks(asked: Asked, sample: Sample, nature: Nature) -> Iterator[Check]:
+    """Whether there is enough to say anything at all."""
+    comparison, gates = asked.comparison, asked.gates
+    if not sample.answered:
+        yield Check("warehouse", False)
+    elif comparison.against == "absence":
+        if sample.denominator == 0:
+            expected = sample.expected or 0.0
+            yield Check("expected", expected >= gates.min_expected, expected, gates.min_expected)
+    elif sample.usual is not None and sample.usual.value is None:
+        yield Check("history", False, sample.usual.weeks, MIN_WEEKS)
+    elif nature != "count":
+        yield Check("n", sample.denominator >= asked.min_events, sample.denominator, asked.min_events)
+    elif sample.usual is not None and sample.usual.value is not None:
+        yield Check("expected", sample.usual.value >= gates.min_expected, sample.usual.value, gates.min_expected)
+
+
+def _chance_checks(asked: Asked, sample: Sample, nature: Nature, limit: _Limit) -> Iterator[Check]:
+    """Whether chance alone could not have done it."""
+    gates, events = asked.gates, sample.denominator
+    confidence = gates.confidence
+    if nature == "ratio":
+        numerator = round(sample.numerator)
+        against = failures(numerator, events, limit.upwards)
+        yield Check("errors", against >= gates.min_errors, against, gates.min_errors)
+        if confidence:
+            bound = ratio_bound(numerator, events, confidence, limit.upwards)
+            yield Check("confidence", beyond(bound, limit.value, limit.upwards), bound, limit.value)
+    elif nature == "count" and sample.usual is not None and confidence:
+        bound = count_bound(events, confidence, limit.upwards)
+        yield Check("confidence", beyond(bound, limit.value, limit.upwards), bound, limit.value)
+
+
+def _is_lack(comparison: Comparison, nature: Nature, limit: _Limit) -> bool:
+    """Whether it is a lack of events, or low values, that make it true: then nothing is known before everything is in."""
+    return comparison.against == "absence" or (nature != "ratio" and not limit.upwards)
+
+
+def _survives(
+    comparison: Comparison, sample: Sample, nature: Nature, limit: _Limit, standing: Standing, by_partition: Sequence[int]
+) -> bool:
+    """Whether the limit is still passed when every missing partition brings what would change that most.
+
+    That is as many events as the busiest partition that is in, each on the other side of the limit.
+    """
+    busiest = max((events for partition, events in enumerate(by_partition) if partition not in standing.missing), default=0)
+    to_come = sum(max(0, busiest - by_partition[partition]) for partition in standing.missing)
+    if nature == "count":
+        return True
+    if busiest == 0:
+        return False
+    quantile = comparison.quantity.quantile
+    if quantile is not None:
+        value = quantile_of(sample.buckets, quantile, to_come)
+        return value is not None and limit.passed(value)
+    numerator = sample.numerator + (0 if limit.upwards else to_come)
+    return limit.passed(numerator / (sample.denominator + to_come))
+
+
+def _decide(node: Node, indices: Iterator[int], evidence: Sequence[Evidence]) -> tuple[Verdict, int]:
     if isinstance(node, Comparison):
-        return verdicts[node.text]
-    parts = {_combine(part, verdicts) for part in node.parts}
-    decides: Verdict = "true" if isinstance(node, AnyOf) else "false"
-    if decides in parts:
-        return decides
-    if "unknown" in parts:
-        return "unknown"
-    return "false" if isinstance(node, AnyOf) else "true"
+        index = next(indices)
+        return evidence[index].verdict, index
+    if isinstance(node, Not):
+        verdict, index = _decide(node.part, indices, evidence)
+        return _OPPOSITE[verdict], index
+    parts = [_decide(part, indices, evidence) for part in node.parts]
+    deciding: tuple[Verdict, ...] = ("true", "unknown") if isinstance(node, AnyOf) else ("false", "unknown")
+    for wanted in deciding:
+        for verdict, index in parts:
+            if verdict == wanted:
+                return verdict, index
+    return parts[0]
 
 
-def _decisive(evidence: Sequence[Evidence], verdict: Verdict) -> int:
-    """The first comparison that has the verdict of the whole; one always has."""
-    return next(index for index, e in enumerate(evidence) if e.term.verdict == verdict)
-
-
-def _listed(numbers: Sequence[int]) -> str:
-    return ", ".join(map(str, numbers))
+_OPPOSITE: Final[dict[Verdict, Verdict]] = {"true": "false", "false": "true", "unknown": "unknown"}
