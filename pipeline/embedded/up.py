@@ -33,6 +33,7 @@ MINIMUM_FREE_BYTES = 512 << 20
 MAX_WORKERS = 12  # partitions of events.v1: more would have nothing to do
 
 _LOOPBACK = (HOST, "localhost")
+_FOLDER = "TELEMETRY_ALERTING__CONFIG_DIR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +131,10 @@ def choose_ports(options: UpOptions, settings: Settings) -> Ports:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment over `.env`: what the roles get, since they run in the data directory."""
+    """This process's environment over `.env`: what the roles get. They run in the data directory, so folders are absolute."""
     from_file: Mapping[str, str | None] = dotenv_values(".env")
-    return {**{name: value for name, value in from_file.items() if value is not None}, **os.environ}
+    found = {**{name: value for name, value in from_file.items() if value is not None}, **os.environ}
+    return {name: str(Path(value).absolute()) if name.upper() == _FOLDER and value else value for name, value in found.items()}
 
 
 def refuse_full_disk(data_dir: Path, free_bytes: int) -> None:

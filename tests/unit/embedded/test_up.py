@@ -17,7 +17,8 @@ def test_fixed_ports_are_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(
         kafka=Kafka(bootstrap_servers="localhost:19092"), clickhouse=ClickHouse(url="http://127.0.0.1:18123"), gateway=Gateway(port=18100)
     )
-    assert choose_ports(UpOptions(HERE, 2), settings) == fixed_ports(kafka=19092, clickhouse=18123, gateway=18100, workers=2)
+    settings.console.port = 18150
+    assert choose_ports(UpOptions(HERE, 2), settings) == fixed_ports(kafka=19092, clickhouse=18123, gateway=18100, console=18150, workers=2)
 
 
 @pytest.mark.parametrize(
@@ -78,3 +79,13 @@ def test_environment_is_over_the_file(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("TELEMETRY_GATEWAY__PORT", "2")
     found = environment()
     assert (found["SENTRY_DSN"], found["TELEMETRY_GATEWAY__PORT"]) == ("https://file", "2")
+
+
+@pytest.mark.parametrize("name", ["TELEMETRY_ALERTING__CONFIG_DIR", "telemetry_alerting__config_dir"])
+def test_a_folder_is_named_from_where_the_stack_was_started(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The roles run in the data directory, where a relative path would be another folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(name, "my-alerting")
+    assert environment()[name] == str(tmp_path / "my-alerting")
+    monkeypatch.setenv(name, "/etc/alerting")
+    assert environment()[name] == "/etc/alerting"
