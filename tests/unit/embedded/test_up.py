@@ -7,7 +7,7 @@ import pytest
 from pipeline.embedded.ports import fixed_ports
 from pipeline.embedded.up import UpOptions, choose_ports, environment, make_directories, refuse_full_disk
 from pipeline.runtime.errors import ConfigurationError, Stop
-from pipeline.runtime.settings import ClickHouse, Gateway, Kafka, Settings
+from pipeline.runtime.settings import ClickHouse, Console, Gateway, Kafka, Settings
 
 HERE = Path("/data")
 
@@ -15,9 +15,11 @@ HERE = Path("/data")
 def test_fixed_ports_are_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """An address that a setting names is where the embedded server listens."""
     settings = Settings(
-        kafka=Kafka(bootstrap_servers="localhost:19092"), clickhouse=ClickHouse(url="http://127.0.0.1:18123"), gateway=Gateway(port=18100)
+        kafka=Kafka(bootstrap_servers="localhost:19092"),
+        clickhouse=ClickHouse(url="http://127.0.0.1:18123"),
+        gateway=Gateway(port=18100),
+        console=Console(port=18150),
     )
-    settings.console.port = 18150
     assert choose_ports(UpOptions(HERE, 2), settings) == fixed_ports(kafka=19092, clickhouse=18123, gateway=18100, console=18150, workers=2)
 
 
@@ -40,7 +42,7 @@ def test_auto_ports_do_not_mind_the_settings() -> None:
     """With --ports auto free ports are taken whatever the settings say, one for each worker."""
     ports = choose_ports(UpOptions(HERE, 12, auto_ports=True), Settings(kafka=Kafka(bootstrap_servers="kafka:9092")))
     assert len(ports.workers) == 12
-    assert len({port for _, port in ports.by_role()}) == 18
+    assert len({port for _, port in ports.by_role()}) == 19
 
 
 @pytest.mark.parametrize("workers", [0, -1, 13])
