@@ -32,11 +32,15 @@ class Watchdog:
         self._sending: asyncio.Task[None] | None = None
         self._works = True
 
+    @property
+    def is_idle(self) -> bool:
+        """None is on its way."""
+        return self._sending is None or self._sending.done()
+
     def heard(self, decision: Decision) -> None:
         """Pass it on, if it is a heartbeat, and somebody is to hear it."""
         is_late = self._clock.now_ms() - to_ms(decision.at) > _FRESH_MS
-        is_busy = self._sending is not None and not self._sending.done()
-        if decision.kind == "heartbeat" and self._settings.url is not None and not is_late and not is_busy:
+        if decision.kind == "heartbeat" and self._settings.url is not None and not is_late and self.is_idle:
             self._sending = asyncio.create_task(self._send(decision, self._settings.url.get_secret_value()), name="watchdog")
 
     async def close(self) -> None:

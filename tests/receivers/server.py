@@ -22,6 +22,7 @@ from typing import Any, TypedDict
 
 from aiohttp import web
 
+_HEADERS = ("Authorization", "Idempotency-Key")
 #: What is wrong with a request: (content type, body as JSON) → one line per violation.
 Violations = Callable[[str, Any], list[str]]
 
@@ -45,6 +46,7 @@ class Received:
     status: int | None
     violations: list[str]
     body: Any
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -84,14 +86,15 @@ class Receiver:
             body, violations = raw.decode("utf-8", "replace"), ["the body is not JSON"]
         misbehaviour = self.misbehaviours.popleft() if self.misbehaviours else Misbehaviour()
         status = self._status(misbehaviour, violations)
-        self._note(Received(received_at_ms, request.path, status, violations, body))
+        headers = {name: request.headers[name] for name in _HEADERS if name in request.headers}
+        self._note(Received(received_at_ms, request.path, status, violations, body, headers))
         if misbehaviour.get("reset") and request.transport is not None:
             request.transport.abort()
         await asyncio.sleep(misbehaviour.get("hang_s", misbehaviour.get("delay_s", 0.0)))
-        headers = {"Retry-After": f"{misbehaviour['retry_after_s']:g}"} if "retry_after_s" in misbehaviour else {}
+        asks = {"Retry-After": f"{misbehaviour['retry_after_s']:g}"} if "retry_after_s" in misbehaviour else {}
         if status == self.success[0]:
-            return web.Response(status=status, text=self.success[1], headers=headers)
-        return web.Response(status=status or 500, text="; ".join(violations) or "told to misbehave", headers=headers)
+            return web.Response(status=status, text=self.success[1], headers=asks)
+        return web.Response(status=status or 500, text="; ".join(violations) or "told to misbehave", headers=asks)
 
     def _status(self, misbehaviour: Misbehaviour, violations: list[str]) -> int | None:
         if misbehaviour.get("reset") or "hang_s" in misbehaviour:

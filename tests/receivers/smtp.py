@@ -58,11 +58,15 @@ async def mail_server() -> AsyncIterator[MailServer]:
 
     def authenticate(_server: Any, _session: Any, _envelope: Any, mechanism: str, data: Any) -> AuthResult:
         known = isinstance(data, LoginPassword) and (data.login, data.password) == (USER.encode(), PASSWORD.encode())
-        return AuthResult(success=known)
+        return AuthResult(success=known, handled=False)
 
     def protocol() -> SMTP:
-        return SMTP(server, authenticator=authenticate, auth_required=True, auth_require_tls=False, hostname="localhost", loop=loop)
+        connections.append(
+            SMTP(server, authenticator=authenticate, auth_required=True, auth_require_tls=False, hostname="localhost", loop=loop)
+        )
+        return connections[-1]
 
+    connections: list[SMTP] = []
     loop = asyncio.get_running_loop()
     listening = await loop.create_server(protocol, "127.0.0.1", 0)
     server.port = listening.sockets[0].getsockname()[1]
@@ -70,4 +74,7 @@ async def mail_server() -> AsyncIterator[MailServer]:
         yield server
     finally:
         listening.close()
+        for connection in connections:
+            if connection.transport is not None:
+                connection.transport.close()
         await listening.wait_closed()

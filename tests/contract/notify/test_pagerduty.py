@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
+from typing import Any
 
 import aiohttp
+import httpx2
 import pytest
+from pagerduty import EventsApiV2Client
 from pydantic import SecretStr
 
 from alerting.notify.pagerduty import PagerDutyReceiver, pagerduty_event
 from schemas.delivery import DeliveryAction
-from tests.contract.notify.incidents import notification
+from tests.contract.notify.incidents import notification, of_a_group
 from tests.receivers.pagerduty import pagerduty, violations
 
 ROUTING_KEY = "0123456789abcdef0123456789abcdef"
@@ -58,6 +62,34 @@ def test_a_runbook_is_linked_when_it_is_an_address() -> None:
     event = pagerduty_event(notification(runbook="https://runbooks.example/menus"), ROUTING_KEY)
     assert event["links"] == [{"href": "https://runbooks.example/menus", "text": "Runbook"}]
     assert violations("application/json", event) == []
+
+
+def test_a_group_is_one_alert_of_the_worst_severity() -> None:
+    """The key is the group's, for its end too; who is in it stands in the details."""
+    group = of_a_group(50, receiver="pagerduty")
+    event = pagerduty_event(group, ROUTING_KEY)
+    assert violations("application/json", event) == []
+    assert event["dedup_key"] == group.group.group_key
+    assert event["payload"]["severity"] == "error"
+    assert event["payload"]["summary"].startswith("HIGH: Menu Generation Critical fires: 50 incidents")
+    assert len(event["payload"]["custom_details"]["incidents"]) == 50
+
+
+def test_pagerdutys_own_client_sends_the_same() -> None:
+    """Their package, given the same facts, sends the bodies that we send, but for what we add."""
+    trigger, resolve = (pagerduty_event(notification(action, "pagerduty"), ROUTING_KEY) for action in ("trigger", "resolve"))
+    sent: list[Any] = []
+
+    def enqueue(request: httpx2.Request) -> httpx2.Response:
+        sent.append(json.loads(request.content))
+        return httpx2.Response(202, json={"dedup_key": "as sent"})
+
+    with closing(EventsApiV2Client(ROUTING_KEY, transport=httpx2.MockTransport(enqueue))) as client:  # it takes no address without TLS
+        payload = dict(trigger["payload"])
+        facts = {name: payload.pop(name) for name in ("summary", "source", "severity")}
+        client.trigger(**facts, dedup_key=trigger["dedup_key"], payload=payload)
+        client.resolve(resolve["dedup_key"])
+    assert sent == [{name: value for name, value in trigger.items() if name != "client"}, resolve]
 
 
 async def test_a_bad_event_is_refused_for_good() -> None:

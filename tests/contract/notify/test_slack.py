@@ -8,7 +8,8 @@ import pytest
 from pydantic import SecretStr
 from slack_sdk.models.blocks import Block
 
-from alerting.notify.slack import SlackReceiver, cut, escape, slack_message
+from alerting.notify.slack import SlackReceiver, slack_message
+from alerting.notify.slack_blocks import cut, escape
 from schemas.delivery import DeliveryAction
 from tests.contract.notify.incidents import notification
 from tests.receivers.slack import slack, violations
@@ -48,6 +49,7 @@ def test_the_message_explains_itself() -> None:
         "2026-11-23T10:00:47.900Z",
         "all 12 partitions are in",
         "the incident fires",
+        "menu-team",
         escape(alert.sql),
         f"telemetry alerts ack {alert.incident_key[:12]} --by NAME",
         "alerting/config/runbooks/menu-generation.md",
