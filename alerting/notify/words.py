@@ -20,13 +20,13 @@ _SUBJECT_CHARS: Final = 200
 
 
 def headline(notification: Notification) -> str:
-    """`CRITICAL: Menu Generation Critical fires`; of several incidents: `HIGH: Infrastructure fires: 50 incidents`."""
+    """`CRITICAL: Menu Generation Critical fires`; of several incidents: `HIGH: Infrastructure (50 incidents) fires`."""
     happened = _HAPPENED.get(notification.action, "goes on")
     return _headline(notification.event, notification.group, happened)
 
 
 def standing(notification: Notification) -> str:
-    """The same by how the group stands: `…  is acknowledged`, whatever happened last."""
+    """The same by how the group stands: `… is acknowledged`, whatever happened last."""
     by_status = {"firing": "fires", "acknowledged": "is acknowledged", "snoozed": "is snoozed", "resolved": "is resolved"}
     return _headline(notification.event, notification.group, by_status[notification.group.status])
 
@@ -105,8 +105,8 @@ def change(notification: Notification) -> str:
 
 
 def _headline(event: Escalation, group: GroupView, happened: str) -> str:
-    several = "" if group.is_one_incident else f": {group.members_total} incidents"
-    return f"{group.severity.upper()}: {event.rule} {happened}{several}"
+    several = "" if group.is_one_incident else f" ({group.members_total} incidents)"
+    return f"{group.severity.upper()}: {event.rule}{several} {happened}"
 
 
 def _more(group: GroupView) -> list[str]:

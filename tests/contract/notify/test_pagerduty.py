@@ -71,7 +71,7 @@ def test_a_group_is_one_alert_of_the_worst_severity() -> None:
     assert violations("application/json", event) == []
     assert event["dedup_key"] == group.group.group_key
     assert event["payload"]["severity"] == "error"
-    assert event["payload"]["summary"].startswith("HIGH: Menu Generation Critical fires: 50 incidents")
+    assert event["payload"]["summary"].startswith("HIGH: Menu Generation Critical (50 incidents) fires")
     assert len(event["payload"]["custom_details"]["incidents"]) == 50
 
 

@@ -116,7 +116,7 @@ async def test_fifty_incidents_are_one_message_that_lists_them() -> None:
         await told(a_bot(session, api), [of_a_group(50)])
         text = json.dumps(api.in_channel())
         assert all(f"host=web-{number}:" in text for number in range(50))
-        assert header(api) == "HIGH: Menu Generation Critical fires: 50 incidents"
+        assert header(api) == "HIGH: Menu Generation Critical (50 incidents) fires"
 
 
 async def test_thirty_changes_under_a_slack_that_refuses_half_the_calls_are_one_message_and_thirty_replies() -> None:
@@ -272,7 +272,7 @@ async def test_a_group_keeps_its_message_while_incidents_join_and_leave() -> Non
     notifications = [due.notification for event in events for due in plan.read(event)]
     async with workspace() as (api, session):
         await told(a_bot(session, api), notifications)
-        assert header(api) == "HIGH: Menu Generation Critical fires: 3 incidents"
+        assert header(api) == "HIGH: Menu Generation Critical (3 incidents) fires"
         text = json.dumps(api.in_channel(), ensure_ascii=False)
         assert "high resolved: host=a" in text
         assert {value for _, _, value in buttons_of(api)} == {key("a")}

@@ -15,6 +15,7 @@ from pipeline.runtime.clock import SystemClock
 from pipeline.runtime.settings import unread_names
 from schemas.delivery import DeliveryAction
 from schemas.escalation import parse_escalation
+from tests.contract.notify.incidents import told_of
 from tests.unit.demo.examples import EXAMPLES
 
 FILES: dict[DeliveryAction, str] = {"trigger": "step-due", "acknowledge": "acked", "resolve": "resolved"}
@@ -22,7 +23,7 @@ FILES: dict[DeliveryAction, str] = {"trigger": "step-due", "acknowledge": "acked
 
 def notification(action: DeliveryAction) -> Notification:
     event = parse_escalation((EXAMPLES / "escalation" / "valid" / f"{FILES[action]}.json").read_bytes())
-    return Notification("d" * 64, "slack-critical", action, event)
+    return told_of(event, action, "slack-critical")
 
 
 @pytest.fixture
