@@ -48,10 +48,6 @@ class Comparison:
     threshold: float
 
     @property
-    def labels(self) -> tuple[tuple[str, str], ...]:
-        return tuple((selector.label, selector.value) for selector in self.selectors)
-
-    @property
     def needs_baseline(self) -> bool:
         """Whether it is with usual times that the value is compared."""
         return self.against in {"drop", "degradation", "rise"}

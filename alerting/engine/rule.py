@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
 from alerting.engine.condition import Comparison, Condition
 from alerting.engine.condition_text import parse_condition
-from alerting.engine.document import Document, DocumentError, FieldError, FileModel, Path, parse_document, read_value
+from alerting.engine.document import Document, FieldError, FileModel, Path, parse_document, read_value
 from alerting.engine.quantity import LONGEST_PANE_WINDOW_MS, LONGEST_WINDOW_MS, Source
 from alerting.engine.suggestion import did_you_mean
 from schemas.alert import Severity
@@ -17,10 +17,6 @@ from schemas.pane import PANE_MS
 
 _DURATION: Final = re.compile(r"(\d+)(ms|s|m|h|d)")
 _MS_PER_UNIT: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-
-
-class RuleError(DocumentError):
-    """A rule file is wrong; `str()` is one line that names the place, the rule and the field."""
 
 
 def duration_ms(value: Any) -> Any:
