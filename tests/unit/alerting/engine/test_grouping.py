@@ -187,7 +187,7 @@ def test_a_snoozed_member_is_not_told_of_along_with_the_others() -> None:
     assert {event.target for event in desk.tick(450)} == {"slack-critical"}
     assert FIFTY[3] not in [event.alert.summary.split()[0] for event in desk.events if event.target == "slack-critical"]
     again = [event.target for event in desk.tick(HOUR) if event.alert.summary == f"{FIFTY[3]} fires"]
-    assert sorted(again) == ["dev-team", "pagerduty", "slack-critical", "slack-ops"]
+    assert set(again) == {"dev-team", "pagerduty", "slack-critical", "slack-ops"}
 
 
 def test_a_command_half_obeyed_by_an_alerter_that_died_is_obeyed_to_the_end() -> None:
