@@ -1,8 +1,8 @@
-"""An engine with the shipped rules on a clock moved by hand, and what it has said."""
+"""An engine with shipped rules on a clock moved by hand, and what it has said."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from alerting.config.load import load_config
@@ -18,14 +18,15 @@ from tests.unit.alerting.traffic import Source, now_at, sources
 
 CONFIG = load_config()
 MENUS = "Menu Generation Critical"
+STALLED = "pipeline_stalled"
 
 
 def new_engine(
-    history: History | None = None, *, partitions: int = 12, complete_from_s: float | None = None, only: str | None = None
+    history: History | None = None, *, partitions: int = 12, complete_from_s: float | None = None, only: Collection[str] = (MENUS, STALLED)
 ) -> Engine:
-    """With all shipped rules, or `only` the one of that name."""
+    """With the shipped rules of these names."""
     complete_from_ms = 0 if complete_from_s is None else now_at(complete_from_s)
-    rules = [rule for rule in CONFIG.rules if only in (None, rule.name)]
+    rules = [rule for rule in CONFIG.rules if rule.name in only]
     return Engine(rules, CONFIG.policy, CONFIG.routing, history=history, partitions=partitions, complete_from_ms=complete_from_ms)
 
 
