@@ -90,7 +90,7 @@ def _reading(quantity: Quantity, window_from_ms: int, window_to_ms: int) -> _Sou
             return _Source("telemetry.user_retention_7d", ratio("sum(retained)", "sum(cohort_size)"), (_COHORTS.format(end=day),))
         case "data_loss":
             table = f"telemetry.accepted_and_stored_at(end = '{end}', window_s = {window_s})"
-            return _Source(table, ratio("sum(missing)", "sum(accepted)"), ("missing IS NOT NULL",))
+            return _Source(table, ratio("ifNull(sum(missing), 0)", "ifNull(sum(accepted), 0)"), ("missing IS NOT NULL",))
         case "dead_letter_share":
             letters = f"(SELECT count() FROM telemetry.dead_letters WHERE kafka_topic = {quoted(topics.EVENTS.name)}"
             letters += f" AND failed_at >= '{begin}' AND failed_at < '{end}')"
