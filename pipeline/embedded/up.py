@@ -134,7 +134,7 @@ def environment() -> dict[str, str]:
     """This process's environment over `.env`: what the roles get. They run in the data directory, so folders are absolute."""
     from_file: Mapping[str, str | None] = dotenv_values(".env")
     found = {**{name: value for name, value in from_file.items() if value is not None}, **os.environ}
-    return {name: str(Path(value).absolute()) if name.upper() == _FOLDER and value else value for name, value in found.items()}
+    return {name: str(Path(value).expanduser().absolute()) if name.upper() == _FOLDER and value else value for name, value in found.items()}
 
 
 def refuse_full_disk(data_dir: Path, free_bytes: int) -> None:

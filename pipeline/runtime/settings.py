@@ -21,6 +21,11 @@ def _comma_separated(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _folder(value: Any) -> Any:
+    """One that is set to nothing is not set; a shell would have put the home directory for `~`, `.env` does not."""
+    return (Path(value).expanduser() if value else None) if isinstance(value, str) else value
+
+
 Names = Annotated[list[str], NoDecode, BeforeValidator(_comma_separated)]
 Secrets = Annotated[list[SecretStr], NoDecode, BeforeValidator(_comma_separated)]
 
@@ -66,7 +71,7 @@ class Console(BaseModel):
 class Alerting(BaseModel):
     """`config_dir`: a folder with rules, escalation steps and routes, in place of the shipped one."""
 
-    config_dir: Path | None = None
+    config_dir: Annotated[Path | None, BeforeValidator(_folder)] = None
 
 
 class Host(BaseModel):

@@ -149,6 +149,13 @@ def test_the_settings_choose_the_folder(folder: Path, monkeypatch: pytest.Monkey
     assert shipped - own == {"Feature Requests"}
 
 
+@pytest.mark.parametrize(("written", "folder"), [("", None), ("mine", Path("mine")), ("~/mine", Path.home() / "mine")])
+def test_a_folder_may_be_in_the_home_directory_or_not_set(written: str, folder: Path | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`.env` says it as a shell would have read it; an empty value is none."""
+    monkeypatch.setenv("TELEMETRY_ALERTING__CONFIG_DIR", written)
+    assert load_settings(Path("no.env")).alerting.config_dir == folder
+
+
 def test_a_runbook_may_lie_in_the_folder_or_be_a_link(folder: Path) -> None:
     """A folder of one's own names its runbooks by their path in it; what is a link is not looked for."""
     change(folder / "rules" / "pipeline.yaml", "alerting/config/runbooks/data-loss.md", "runbooks/data-loss.md")
