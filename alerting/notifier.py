@@ -117,13 +117,11 @@ class Notifier(Service):
 
     async def notify(self, chunk: Chunk) -> None:
         """Queue what the events of a chunk ask for, once the intents are on Kafka; raises to have the chunk read again."""
-        assert self._producer is not None
         events = [event for record in chunk.records if (event := self._parsed(record, parse_escalation)) is not None]
         due = [one for event in events for one in self._plan.read(event) if self._is_heard(one.notification)]
         now_ms = self._clock.now_ms()
         stale = [Sending(one.notification, now_ms) for one in due if one.stale]
         await self._record([delivery_of(one, "stale", now_ms, reason="acknowledged or over before it was sent") for one in stale])
-        await self._unreadable.send(self._producer)
         if chunk.abandoned or self._outbox is None:
             return  # the next owner reads it again
         await self._begin([one for one in due if not one.stale], self._outbox)
@@ -227,7 +225,7 @@ class Notifier(Service):
             self._watchdog.heard(decision)
 
     def _parsed(self, record: ConsumerRecord, parse: Callable[[bytes], T]) -> T | None:
-        """A record that cannot be read is nobody's: anyone may write to a topic."""
+        """A record that cannot be read is nobody's: anyone may write to a topic. The archive, which reads each once, makes the letter."""
         try:
             return parse(record.value or b"")
         except ValueError as error:
