@@ -127,7 +127,7 @@ class IncidentFeed:
             self._count()
 
         async with TopicTail(self._bootstrap_servers, ALERTS.name, read, from_offset=position) as tail:
-            await tail.wait()
+            await tail.wait_first()  # until it crashes; `wait` would leave tasks behind when it is cancelled
             reason = tail.crash_reason
         raise reason or Stop(f"{ALERTS.name} is not followed any more")
 
