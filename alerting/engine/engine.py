@@ -21,7 +21,7 @@ from alerting.engine.policy import EscalationPolicy
 from alerting.engine.readings import Question, reading_to_decision
 from alerting.engine.routing import Routing
 from alerting.engine.rule import Rule
-from alerting.engine.verdicts import FORGOTTEN_AFTER_MS, Ledger, look_of
+from alerting.engine.verdicts import FORGOTTEN_AFTER_MS, Ledger, Look
 from schemas.alert import OPEN_STATES, Alert, Context
 from schemas.command import Command
 from schemas.decision import Decision, Reading
@@ -163,7 +163,7 @@ class Engine:
             judged = self._on_enough(before, judgement)
             after = lifecycle.observe(before, judged)
             self._keep(place, before, after)
-            for _ in self._ledger.follow(look_of(judged, after), at_ms):
+            for _ in self._ledger.follow(Look(judged, after), at_ms):
                 pass
 
     def _act(self, judgements: Iterable[Judgement], now_ms: int) -> list[Output]:
@@ -176,7 +176,7 @@ class Engine:
             self._keep(place, before, after)
             if alert is not None:
                 outputs += self._publish(alert, now_ms)
-            outputs += self._ledger.follow(look_of(judged, after), now_ms)
+            outputs += self._ledger.follow(Look(judged, after), now_ms)
         return outputs
 
     def _on_enough(self, state: Lifecycle, judgement: Judgement) -> Judgement:

@@ -107,7 +107,7 @@ def observe(state: Lifecycle, judgement: Judgement) -> Lifecycle:
     if state.open is None:
         return _while_pending(state, judgement) if judgement.verdict == "true" else _not_pending(state, judgement)
     if judgement.verdict == "true":
-        return replace(state, last_true_ms=max(state.last_true_ms, at_ms), last_data_ms=max(state.last_data_ms, at_ms))
+        return _true_again(state, judgement)
     return replace(state, last_data_ms=max(state.last_data_ms, at_ms)) if _has_data(judgement) else state
 
 
@@ -141,8 +141,7 @@ def _looked_at(state: Lifecycle, judgement: Judgement) -> Lifecycle:
     """What was true, or there, before the first look after a restart is not known: the benefit of the doubt is the incident's."""
     if not state.unseen:
         return state
-    at_ms = judgement.judged_to_ms
-    return replace(state, unseen=False, last_true_ms=max(state.last_true_ms, at_ms), last_data_ms=max(state.last_data_ms, at_ms))
+    return replace(_true_again(state, judgement), unseen=False)
 
 
 def _while_true(state: Lifecycle, judgement: Judgement, now_ms: int) -> Step:
@@ -156,11 +155,15 @@ def _while_true(state: Lifecycle, judgement: Judgement, now_ms: int) -> Step:
         begin = announcement.retro_fired if too_old else announcement.firing
         alert = begin(judgement, state.pending.since_ms, state.pending.anchor_ms, now_ms)
         return replace(state, open=alert, pending=None, last_data_ms=at_ms), alert
-    state = replace(state, last_true_ms=max(state.last_true_ms, at_ms))
     if before.state == "retro_fired" and not too_old:
         alert = announcement.fires_after_all(judgement, before, now_ms)
-        return replace(state, open=alert, last_data_ms=at_ms), alert
-    return _with_data(state, judgement, now_ms)
+        return replace(_true_again(state, judgement), open=alert), alert
+    return _with_data(_true_again(state, judgement), judgement, now_ms)
+
+
+def _true_again(state: Lifecycle, judgement: Judgement) -> Lifecycle:
+    at_ms = judgement.judged_to_ms
+    return replace(state, last_true_ms=max(state.last_true_ms, at_ms), last_data_ms=max(state.last_data_ms, at_ms))
 
 
 def _while_pending(state: Lifecycle, judgement: Judgement) -> Lifecycle:
@@ -189,8 +192,8 @@ def _has_data(judgement: Judgement) -> bool:
 
 
 def _with_data(state: Lifecycle, judgement: Judgement, now_ms: int) -> Step:
-    assert state.open is not None, "only what is open is without data or with data again"
-    state = replace(state, last_data_ms=max(state.last_data_ms, judgement.judged_to_ms))
+    if judgement.judged_to_ms > state.last_data_ms:
+        state = replace(state, last_data_ms=judgement.judged_to_ms)
     if state.open is None or state.open.state != "no_data":
         return state, None
     alert = announcement.fires_again(judgement, state.open, now_ms)

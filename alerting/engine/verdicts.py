@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from alerting.engine.announcement import for_gate
 from alerting.engine.evidence import Judgement
@@ -29,32 +29,35 @@ _WORST_STATES: Final[tuple[SeriesState, ...]] = ("firing", "acknowledged", "no_d
 _WORST_VERDICTS: Final[tuple[Verdict, ...]] = ("true", "unknown", "false")
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """One judgement and what its incident was after it.
-
-    gate: the name of the one that holds it back, '' when none does; true_since_ms: None when nothing is pending or open.
-    """
+class Look(NamedTuple):
+    """One judgement, and what is known of the incidents of its series after it."""
 
     judgement: Judgement
-    state: SeriesState
-    gate: str
-    true_since_ms: int | None
-    incident_key: str | None
+    lifecycle: Lifecycle
+
+    @property
+    def state(self) -> SeriesState:
+        return self.lifecycle.state
+
+    @property
+    def gate(self) -> str:
+        """The name of the one that holds it back; '' when none does."""
+        return "for" if self.lifecycle.pending is not None and self.judgement.verdict == "true" else self.judgement.held_by
 
     @property
     def verdict(self) -> tuple[Verdict, str]:
         return self.judgement.verdict, self.gate
 
+    @property
+    def incident_key(self) -> str | None:
+        return None if self.lifecycle.open is None else self.lifecycle.open.incident_key
 
-def look_of(judgement: Judgement, lifecycle: Lifecycle) -> Look:
-    """`lifecycle`: of the same series, after the judgement."""
-    incident, pending = lifecycle.open, lifecycle.pending
-    if incident is not None:
-        return Look(judgement, lifecycle.state, judgement.held_by, to_ms(incident.since), incident.incident_key)
-    if pending is None:
-        return Look(judgement, lifecycle.state, judgement.held_by, None, None)
-    return Look(judgement, lifecycle.state, "for" if judgement.verdict == "true" else judgement.held_by, pending.since_ms, None)
+    @property
+    def true_since_ms(self) -> int | None:
+        """None when nothing is pending or open."""
+        if self.lifecycle.open is not None:
+            return to_ms(self.lifecycle.open.since)
+        return None if self.lifecycle.pending is None else self.lifecycle.pending.since_ms
 
 
 @dataclass(slots=True)
@@ -144,8 +147,8 @@ def _first_recorded(look: Look) -> tuple[Verdict, str] | None:
 
 def _decision(look: Look, kind: DecisionKind, decision_id: str, now_ms: int, previous: Verdict | None = None) -> Decision:
     judgement = look.judgement
-    lasts = judgement.verdict == "true" and look.true_since_ms is not None
-    held_for = for_gate(judgement, look.true_since_ms or 0) if lasts else None
+    since_ms = look.true_since_ms
+    held_for = for_gate(judgement, since_ms) if judgement.verdict == "true" and since_ms is not None else None
     return Decision(
         decision_id=decision_id,
         rule=judgement.rule.name,

@@ -8,7 +8,7 @@ from alerting.engine import lifecycle
 from alerting.engine.lifecycle import Lifecycle
 from alerting.engine.rule import Rule
 from alerting.engine.series import WHOLE, Series
-from alerting.engine.verdicts import Ledger, look_of
+from alerting.engine.verdicts import Ledger, Look
 from schemas.alert import Verdict
 from schemas.decision import Decision
 from schemas.timestamps import from_ms
@@ -34,7 +34,7 @@ class Book:
             judgement = look(self.rule, verdict, second, series=series, held_by=held_by)
             state, _ = lifecycle.step(self.lifecycles.get(series, Lifecycle()), judgement, now_at(second))
             self.lifecycles[series] = state
-            self.written += self.ledger.follow(look_of(judgement, state), now_at(second))
+            self.written += self.ledger.follow(Look(judgement, state), now_at(second))
         return self.written[before:]
 
     def unknown(self, held_by: str, *at_s: float, series: Series = WHOLE) -> list[Decision]:
