@@ -144,11 +144,11 @@ class Paging:
         if opened_by_ms is not None:
             members = [state for state in members if state.opened_at_ms <= opened_by_ms]
         concerned = [state for state in members if _is_for(state, command, now_ms)]
-        if lead is not None and (_is_for(lead, command, now_ms) or (members and command.command_id not in lead.commands)):
+        begun = bool(concerned) or any(command.command_id in state.commands for state in members)
+        if lead is not None and (_is_for(lead, command, now_ms) or (begun and command.command_id not in lead.commands)):
             concerned.append(lead)
-        tells = any(_is_for(state, command, now_ms) for state in concerned)
         last = len(concerned) - 1
-        return [self._obeyed(state, command, now_ms, tells=tells and index == last) for index, state in enumerate(concerned)]
+        return [self._obeyed(state, command, now_ms, tells=index == last) for index, state in enumerate(concerned)]
 
     def _obeyed(self, state: EscalationState, command: IncidentCommand, now_ms: int, *, tells: bool) -> Escalation:
         group = self._grouping.groups[state.group_key]
@@ -221,16 +221,16 @@ class Paging:
         return alert is not None and alert.state in OPEN_STATES
 
     def _restore_commands(self, commands: Iterable[Command], obeyed: set[tuple[str, str]]) -> None:
-        """Not looked at are, of each incident, the commands after the last one that was obeyed."""
-        pending: dict[str, list[IncidentCommand]] = {}
+        """They are obeyed in the order of their topic: those up to the last one that left an event have all been looked at."""
+        seen: set[str] = set()
         for command in commands:
             if isinstance(command, Silence | Unsilence):
                 self._silences.obey(command)
-            elif (command.incident_key, command.command_id) in obeyed:
-                pending[command.incident_key] = []
-            else:
-                pending.setdefault(command.incident_key, []).append(command)
-        self._not_obeyed = [command for of_incident in pending.values() for command in of_incident]
+            elif command.command_id not in seen:
+                seen.add(command.command_id)
+                self._not_obeyed.append(command)
+                if (command.incident_key, command.command_id) in obeyed:
+                    self._not_obeyed.clear()
 
 
 def _is_for(state: EscalationState, command: IncidentCommand, now_ms: int) -> bool:

@@ -200,3 +200,26 @@ def test_a_command_half_obeyed_by_an_alerter_that_died_is_obeyed_to_the_end() ->
     events = desk.restart(70)
     assert (len(events), told(events)) == (30, [("acked", None)])
     assert desk.ticks(70, HOUR, 10) == []
+
+
+def test_an_acknowledgement_that_only_lacks_the_mark_on_a_lead_that_is_over_is_told() -> None:
+    """Whoever published the others' events died before the one that tells everybody."""
+    desk = burst(Desk())
+    desk.tick(30)
+    desk.end(40, FIFTY[0])
+    desk.command(60, ack(FIFTY[0], 60))
+    del desk.said[-1]
+    (marked,) = desk.restart(70)
+    assert (told([marked]), marked.incident_key) == ([("acked", None)], incident(FIFTY[0]).incident_key)
+    assert desk.restart(80) == []
+
+
+def test_what_was_passed_over_on_a_member_is_not_obeyed_after_a_command_on_its_lead() -> None:
+    """A second acknowledgement of it changed nothing; then all were taken back; a restart leaves it so."""
+    desk = Desk()
+    for name in "ab":
+        desk.alert(0, incident(name))
+    desk.tick(30)
+    for at, command in ((40, ack("b", 40, "c-1")), (41, ack("b", 41, "c-2")), (42, unack("a", 42, "c-3"))):
+        desk.command(at, command)
+    assert desk.restart(50) == []
