@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from alerting.notify.pagerduty import PagerDutyReceiver, pagerduty_event
 from schemas.delivery import DeliveryAction
-from tests.contract.notify.incidents import notification, of_a_group
+from tests.contract.notify.incidents import a_member, an_event, key, notification, told_of
 from tests.receivers.pagerduty import pagerduty, violations
 
 ROUTING_KEY = "0123456789abcdef0123456789abcdef"
@@ -66,13 +66,16 @@ def test_a_runbook_is_linked_when_it_is_an_address() -> None:
 
 def test_a_group_is_one_alert_of_the_worst_severity() -> None:
     """The key is the group's, for its end too; who is in it stands in the details."""
-    group = of_a_group(50, receiver="pagerduty")
-    event = pagerduty_event(group, ROUTING_KEY)
+    members = tuple(a_member(f"web-{number}") for number in range(50))
+    of_another = an_event("step_due", "web-7", group="web-0", target="pagerduty", members=members)
+    event = pagerduty_event(told_of(of_another, "trigger", "pagerduty"), ROUTING_KEY)
     assert violations("application/json", event) == []
-    assert event["dedup_key"] == group.group.group_key
+    assert event["dedup_key"] == key("web-0")
     assert event["payload"]["severity"] == "error"
     assert event["payload"]["summary"].startswith("HIGH: Menu Generation Critical (50 incidents) fires")
     assert len(event["payload"]["custom_details"]["incidents"]) == 50
+    end = pagerduty_event(told_of(an_event("resolved", "web-7", group="web-0"), "resolve", "pagerduty"), ROUTING_KEY)
+    assert (end["event_action"], end["dedup_key"]) == ("resolve", key("web-0"))
 
 
 def test_pagerdutys_own_client_sends_the_same() -> None:
