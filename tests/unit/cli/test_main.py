@@ -33,6 +33,13 @@ def test_help_of_every_command_has_an_example(command: str, capsys: pytest.Captu
     assert re.search(rf"Example: .*telemetry\s+{command}", text, re.DOTALL)
 
 
+@pytest.mark.parametrize("command", ["list", "show", "why", "ack", "unack", "reassign", "snooze", "silence", "unsilence", "silences"])
+def test_help_of_every_command_on_alerts_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`telemetry alerts COMMAND --help` likewise."""
+    assert run(["alerts", command, "--help"]) == 0
+    assert re.search(rf"Example: .*telemetry\s+alerts\s+{command}", capsys.readouterr().out, re.DOTALL)
+
+
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     """The list says in words what each is for."""
     assert run(["--help"]) == 0
