@@ -59,11 +59,15 @@ class Group:
     stand_ins: dict[str, str] = field(default_factory=dict)
     over: bool = False
     _incidents: dict[str, _Standing] = field(default_factory=dict)
+    _open: set[str] = field(default_factory=set)
+    _waiting: set[str] = field(default_factory=set)
 
     def apply(self, event: Escalation) -> None:
         """Fold one event; a repeated one changes nothing more."""
-        before = self._incidents.get(event.incident_key)
-        self._incidents[event.incident_key] = _after(event, before)
+        key = event.incident_key
+        standing = self._incidents[key] = _after(event, self._incidents.get(key))
+        (self._open.discard if standing.resolved else self._open.add)(key)
+        (self._waiting.add if standing.waits else self._waiting.discard)(key)
 
     def end(self) -> None:
         """Nothing follows but what comes too late."""
@@ -72,12 +76,12 @@ class Group:
 
     @property
     def nothing_is_open(self) -> bool:
-        return all(one.resolved for one in self._incidents.values())
+        return not self._open
 
     @property
     def is_acknowledged(self) -> bool:
         """Somebody works on every incident that is open."""
-        return not self.nothing_is_open and not any(one.waits for one in self._incidents.values())
+        return bool(self._open) and not self._waiting
 
     def nobody_waits_for(self, event: Escalation) -> bool:
         """Every incident that a page is about has been acknowledged or is over by now."""

@@ -110,11 +110,12 @@ class Plan:
         if group.over:
             return []
         group.apply(event)
-        view, action = group.view(event), _action_of(event, group)
-        if event.event == "resolved" and group.nothing_is_open:
-            group.end()
+        action = _action_of(event, group)
         if action is None:
             return []
+        view = group.view(event)
+        if action == "resolve":
+            group.end()
         due = [self._due(event, group, action, receiver, view, first=False) for receiver in group.told]
         return [one for one in due if one is not None]
 
@@ -155,8 +156,8 @@ def _action_of(event: Escalation, group: Group) -> DeliveryAction | None:
         case "resolved" if group.nothing_is_open:
             return "resolve"
         case "acked" if event.notify:
-            # Commands on the lead are for the whole group; the events of its other members follow.
-            return "acknowledge" if group.is_acknowledged or event.incident_key == group.key else "update"
+            # PagerDuty is deaf to what comes after: not before somebody works on all of it.
+            return "acknowledge" if group.is_acknowledged else "update"
         case "unacked" | "snoozed" | "updated" if event.notify:
             return "update"
     return None

@@ -106,7 +106,8 @@ class SlackBot:
         metadata = {"event_type": CHANGE, "event_payload": {"delivery_id": delivery_id}}
         at = isoformat_ms(notification.event.at)
         text = cut(f"*{at}* {escape(words.change(notification))}", _TEXT_CHARS)
-        again = notification.event.event == "repeated"  # an edit and a reply call nobody who does not follow the thread
+        # An edit and a reply call nobody who does not follow the thread: a page is to be seen in the channel.
+        again = notification.action == "trigger" and not notification.first
         await self._post(delivery_id, {"text": text, "thread_ts": ts, "reply_broadcast": again, "metadata": metadata})
 
     async def _find(self, notification: Notification) -> str | None:

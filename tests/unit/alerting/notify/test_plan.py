@@ -107,16 +107,16 @@ def test_a_group_is_told_of_once_and_of_its_end_once() -> None:
 
 
 def test_an_acknowledgement_of_one_of_several_is_an_update() -> None:
-    """PagerDuty hears of an acknowledgement when somebody works on all of it, or it was the lead that was acknowledged."""
+    """PagerDuty hears of an acknowledgement when somebody works on all of it: it would be deaf to what comes after."""
     opened = [an_event("opened", name, group="a") for name in ("a", "b")]
     page = an_event("step_due", "a", target="pagerduty", step=0, group="a", members=(a_member("a"), a_member("b")))
-    of_b = an_event("acked", "b", group="a")
-    assert told(Plan(), [*opened, page, of_b, an_event("acked", "a", group="a", notify=False)]) == [
-        ("trigger", "pagerduty", False),
-        ("update", "pagerduty", False),
-    ]
-    assert told(Plan(), [*opened, page, of_b, an_event("acked", "a", group="a")])[-1] == ("acknowledge", "pagerduty", False)
-    assert told(Plan(), [*opened, page, an_event("acked", "a", group="a")])[-1] == ("acknowledge", "pagerduty", False)
+    of_b, of_a = an_event("acked", "b", group="a"), an_event("acked", "a", group="a")
+    assert told(Plan(), [*opened, page, of_b]) == [("trigger", "pagerduty", False), ("update", "pagerduty", False)]
+    assert told(Plan(), [*opened, page, of_b, of_a])[-1] == ("acknowledge", "pagerduty", False)
+    all_at_once = [of_b.model_copy(update={"notify": False}), of_a]
+    assert told(Plan(), [*opened, page, *all_at_once])[1:] == [("acknowledge", "pagerduty", False)]
+    joined = an_event("opened", "c", group="a")
+    assert told(Plan(), [*opened, page, joined, *all_at_once])[1:] == [("update", "pagerduty", False)]
 
 
 def test_a_page_about_several_is_stale_only_when_nobody_waits_for_any() -> None:
