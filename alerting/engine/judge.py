@@ -44,7 +44,7 @@ class Judge:
     def __init__(self, rules: Sequence[Rule], *, partitions: int = EVENT_PARTITIONS, complete_from_ms: int = 0) -> None:
         self.rules = {rule.name: rule for rule in rules}
         self.complete_from_ms = complete_from_ms
-        self.board = Board(_measured(rules), partitions)
+        self.board = Board({key: _remembered_ms(key, of_ms) for key, of_ms in _measured(rules).items()}, partitions)
         self.knowledge = Knowledge(rules)
         self._terms = {rule.name: tuple(self._term(rule, comparison) for comparison in rule.condition.comparisons) for rule in rules}
         self._watched: dict[str, set[Series]] = {rule.name: set() for rule in rules}
@@ -296,6 +296,11 @@ def _measured(rules: Iterable[Rule]) -> dict[MeasureKey, int]:
                 key = MeasureKey.of(comparison, rule.by)
                 measured[key] = max(measured.get(key, 0), lookback_of(rule, comparison))
     return measured
+
+
+def _remembered_ms(key: MeasureKey, lookback_of_rules_ms: int) -> int:
+    """A rule as a whole is one series, of which an hour costs nothing: that much is looked at together when little comes."""
+    return lookback_of_rules_ms if key.by else max(lookback_of_rules_ms, LONGEST_PANE_WINDOW_MS)
 
 
 def _asks_warehouse_only(rule: Rule) -> bool:

@@ -1,135 +1,206 @@
 from __future__ import annotations
 
-from alerting.engine.board import MEMORY_MS, Board, Tally
-from alerting.engine.condition import Comparison
+from alerting.engine.board import LATE_MS, Board
 from alerting.engine.condition_text import parse_condition
-from schemas.pane import Flush, Pane
-from schemas.timestamps import from_ms
-from tests.unit.alerting.traffic import T0_MS, Source
+from alerting.engine.measure import MeasureKey, Tally, pane_of, quantile_of
+from alerting.engine.series import Series
+from tests.unit.alerting.engine.panes import flush, pane
+from tests.unit.alerting.traffic import T0_MS, Source, now_at
+
+MINUTE_MS = 60_000
 
 
-def comparison(text: str) -> Comparison:
-    return parse_condition(text).comparisons[0]
+def key(text: str, *by: str) -> MeasureKey:
+    return MeasureKey.of(parse_condition(text).comparisons[0], by)
 
 
-ERRORS = comparison("error_rate > 5%")
-MEAN = comparison("avg_time > 30s")
+ERRORS = key("error_rate > 5%")
 
 
-def board(partitions: int = 2) -> Board:
-    return Board(["menu_generation"], partitions)
+def board(*keys: MeasureKey, partitions: int = 2, lookback_ms: int = MINUTE_MS) -> Board:
+    return Board(dict.fromkeys(keys or (ERRORS,), lookback_ms), partitions)
 
 
-def total(of: Board, what: Comparison, from_s: int = 0, to_s: int = 60) -> Tally:
-    return sum(of.tally(what, T0_MS + from_s * 1000, T0_MS + to_s * 1000), Tally())
+def total(of: Board, what: MeasureKey = ERRORS, from_s: int = 0, to_s: int = 60, series: Series = ()) -> Tally:
+    return of.measures[what].tally(series, pane_of(now_at(from_s)), pane_of(now_at(to_s)))
+
+
+def by_partition(of: Board, what: MeasureKey = ERRORS, series: Series = ()) -> list[int]:
+    return of.events_by_partition(of.measures[what], series, pane_of(T0_MS), pane_of(now_at(60)))
 
 
 def test_an_error_rate_is_failed_over_all_outcomes_of_all_partitions() -> None:
-    """Degraded menus are no errors; partitions, providers and panes add up."""
-    seen = board()
-    seen.fold(Source(0).menus(1, 70).menus(12, 5, outcome="degraded").failures(13, 3, provider="claude").flush())
-    seen.fold(Source(1).menus(2, 20).failures(3, 2).flush())
-    assert total(seen, ERRORS) == Tally(5, 100)
-    assert seen.tally(ERRORS, T0_MS, T0_MS + 60_000) == [Tally(3, 78), Tally(2, 22)]
-    assert total(seen, comparison('error_rate{provider="claude"} > 5%')) == Tally(3, 3)
+    """Degraded menus are no errors; partitions, providers and panes add up; a selection takes its part."""
+    claude = key('error_rate{provider="claude"} > 5%')
+    seen = board(ERRORS, claude)
+    seen.fold(Source(0).menus(1, 70).menus(12, 5, outcome="degraded").failures(13, 3, provider="claude").flush(), T0_MS)
+    seen.fold(Source(1).menus(2, 20).failures(3, 2).flush(), T0_MS)
+    assert total(seen) == Tally(5, 100)
+    assert by_partition(seen) == [78, 22]
+    assert total(seen, claude) == Tally(3, 3)
+
+
+def test_every_series_has_its_own_numbers() -> None:
+    """By provider: what one has is not in the other's, and one that nobody named is empty."""
+    of = key("error_rate > 5%", "provider")
+    seen = board(of)
+    seen.fold(Source(0).menus(1, 7, provider="a").failures(2, 3, provider="b").flush(), T0_MS)
+    assert total(seen, of, series=(("provider", "a"),)) == Tally(0, 7)
+    assert total(seen, of, series=(("provider", "b"),)) == Tally(3, 3)
+    assert total(seen, of, series=(("provider", "c"),)) == Tally()
+    assert sorted(seen.measures[of].present(pane_of(T0_MS), pane_of(now_at(10)))) == [(("provider", "a"),), (("provider", "b"),)]
+
+
+def test_of_many_series_each_partitions_share_is_found_again() -> None:
+    """Beyond 256 series the share of a partition is added up from its panes when it is asked for."""
+    of = key("error_rate > 5%", "provider")
+    seen = board(of)
+    for partition in (0, 1):
+        source = Source(partition)
+        for number in range(300):
+            source.menus(1, 1 + partition, provider=f"p{number}").failures(12, 3, provider=f"p{number}")
+        seen.fold(source.flush(), T0_MS)
+    assert seen.measures[of].events_by_partition((("provider", "p7"),), 0, 1) is None
+    assert by_partition(seen, of, (("provider", "p7"),)) == [4, 5]
+    assert total(seen, of, series=(("provider", "p299"),)) == Tally(6, 9)
 
 
 def test_a_mean_is_sum_over_count_in_millionths() -> None:
     """3 menus of 1000 ms and 1 of 2000.5 ms: 5,000,500,000 millionths of a ms over 4."""
+    of = key("avg_time > 30s")
+    seen = board(of)
+    seen.fold(Source(0).menus(1, 3).menus(1, 1, each_ms=2000.5).flush(), T0_MS)
+    assert total(seen, of) == Tally(5_000_500_000, 4)
+
+
+def test_a_window_holds_the_panes_that_start_in_it() -> None:
+    """From the first instant to before the last; panes are looked at whole."""
     seen = board()
-    seen.fold(Source(0).menus(1, 3).menus(1, 1, each_ms=2000.5).flush())
-    assert total(seen, MEAN) == Tally(5_000_500_000, 4)
+    seen.fold(Source(0).menus(-0.001, 1).menus(0, 2).menus(59.999, 4).menus(60, 8).flush(), T0_MS)
+    assert [total(seen).denominator, total(seen, from_s=-10).denominator, total(seen, to_s=70).denominator] == [6, 7, 14]
 
 
-def test_a_window_begins_with_its_first_pane_and_ends_before_its_last() -> None:
-    """Of panes at 0, 10 and 20 s the window from 10 to 20 s has the second alone."""
-    seen = board()
-    seen.fold(Source(0).menus(9.999, 1).menus(10, 10).menus(19.999, 100).menus(20, 1000).flush())
-    assert total(seen, ERRORS, 10, 20) == Tally(0, 110)
-
-
-def test_the_higher_version_of_a_pane_wins_whichever_comes_first() -> None:
-    """A snapshot is replaced by a newer one, and never by an older one; a repair's odd version beats the fold's of the same offset."""
+def test_only_a_newer_version_replaces_a_pane() -> None:
+    """Flushes in any order and twice, and a repair that takes events away."""
     source = Source(0)
-    first = source.menus(1, 10).flush()
-    second = source.menus(2, 5).flush()
+    first, second = source.menus(1, 10).flush(), source.menus(1, 5).flush()
     for order in ([first, second], [second, first], [first, second, first, second]):
         seen = board()
-        for flush in order:
-            seen.fold(flush)
-        assert total(seen, ERRORS) == Tally(0, 15)
+        for one in order:
+            seen.fold(one, T0_MS)
+        assert total(seen) == Tally(0, 15)
     repaired = second.panes[0].model_copy(update={"version": second.panes[0].version + 1, "count": 14})
-    seen.fold(second.model_copy(update={"panes": [repaired], "watermark": None}))
-    seen.fold(second)
-    assert total(seen, ERRORS) == Tally(0, 14)
+    seen.fold(second.model_copy(update={"panes": [repaired], "watermark": None}), T0_MS)
+    seen.fold(second, T0_MS)
+    assert total(seen) == Tally(0, 14)
 
 
-def test_the_same_pane_of_two_partitions_is_two_panes() -> None:
-    """Labels and start alike, the partition tells them apart."""
-    seen = board()
-    seen.fold(Source(0).menus(1, 10).flush())
-    seen.fold(Source(1).menus(1, 10).flush())
-    assert total(seen, ERRORS) == Tally(0, 20)
+def test_buckets_are_summed_over_partitions_panes_and_versions() -> None:
+    """A quantile's window slides either way; a newer version replaces the buckets of the older one."""
+    of = key("p95_time > 1s")
+    seen, labels = board(of), {"provider": "a", "outcome": "full"}
+    for at_s, values in ((5, {1: 2}), (15, {1: 1, 9: 4}), (65, {30: 1})):
+        seen.fold(flush(0, 65, pane("menu_generation", labels, at_s, 9, buckets=values)), T0_MS)
+    seen.fold(flush(1, 65, pane("menu_generation", labels, 15, 9, buckets={9: 5})), T0_MS)
+
+    def buckets(from_s: int, to_s: int) -> dict[int, int]:
+        return dict(seen.measures[of].buckets((), pane_of(now_at(from_s)), pane_of(now_at(to_s))))
+
+    assert [buckets(0, 60), buckets(10, 70), buckets(20, 80), buckets(0, 60)] == [{1: 3, 9: 9}, {1: 1, 9: 9, 30: 1}, {30: 1}, {1: 3, 9: 9}]
+    seen.fold(flush(0, 65, pane("menu_generation", labels, 15, 2, buckets={9: 1, 12: 1}, version=4)), T0_MS)
+    assert buckets(0, 60) == {1: 2, 9: 6, 12: 1}
+    assert total(seen, of) == Tally(9, 9)
+
+
+def test_a_quantile_is_the_middle_of_the_bucket_of_its_rank() -> None:
+    """Rank ceil(0.95 * n), in order of the values; zeros come first, those still to come too."""
+    assert quantile_of({-32768: 1, 0: 18, 320: 1}, 0.95) == 2 ** (0.5 / 32)
+    assert quantile_of({0: 18, 320: 2}, 0.95) == 2 ** (320.5 / 32)
+    assert quantile_of({0: 18, 320: 2}, 0.95, 20) == 2 ** (0.5 / 32)
+    assert quantile_of({-32768: 20}, 0.95) == 0.0
+    assert quantile_of({}, 0.95) is None
+    assert quantile_of({5: 1}, 0.95, 20) == 0.0
 
 
 def test_the_effective_watermark_is_the_higher_of_watermark_and_caught_up_less_two_seconds() -> None:
     """A partition that is read to its end is as far as the clock, less 2 s; it never goes back; the board is as far as the last one."""
     seen, source = board(), Source(0)
-    seen.fold(source.menus(30).flush(caught_up_s=31.5))
+    seen.fold(source.menus(30).flush(caught_up_s=31.5), T0_MS)
     assert seen.effective_watermark_ms(0) == T0_MS + 30_000
-    seen.fold(source.flush(caught_up_s=40))
+    seen.fold(source.flush(caught_up_s=40), T0_MS)
     assert seen.effective_watermark_ms(0) == T0_MS + 38_000
-    seen.fold(source.menus(35).flush())
+    seen.fold(source.menus(35).flush(), T0_MS)
     assert seen.effective_watermark_ms(0) == T0_MS + 38_000
     assert seen.watermark_ms is None
-    seen.fold(Source(1).menus(7).flush())
+    seen.fold(Source(1).menus(7).flush(), T0_MS)
     assert seen.watermark_ms == T0_MS + 7_000
 
 
 def test_a_part_of_a_flush_brings_panes_but_neither_watermark_nor_offset() -> None:
     """Only the last part says how far the partition is."""
     seen = board()
-    seen.fold(Source(0).menus(30, 7).flush(with_watermark=False))
-    assert total(seen, ERRORS) == Tally(0, 7)
-    assert (seen.effective_watermark_ms(0), seen.last_offsets) == (None, [-1, -1])
+    seen.fold(Source(0).menus(30, 7).flush(with_watermark=False), T0_MS)
+    assert total(seen) == Tally(0, 7)
+    assert (seen.effective_watermark_ms(0), seen.last_offsets) == (None, (-1, -1))
 
 
-def test_partitions_are_missing_when_unknown_behind_or_too_far_ahead() -> None:
-    """A partition so far ahead that it forgot the window cannot speak for it."""
-    seen = board(3)
-    seen.fold(Source(0).menus(50).flush())
-    seen.fold(Source(1).menus(0).menus(60 + MEMORY_MS // 1000).flush())
-    assert seen.missing(T0_MS, T0_MS + 50_000) == [1, 2]
-    assert seen.missing(T0_MS, T0_MS + 50_001) == [0, 1, 2]
-    assert seen.missing(T0_MS + 60_000, T0_MS + 50_000) == [2]
+def test_partitions_are_missing_when_unknown_or_behind() -> None:
+    """One that has said nothing, and one a millisecond short of what is asked."""
+    seen = board(partitions=3)
+    seen.fold(Source(0).menus(50).flush(), T0_MS)
+    seen.fold(Source(1).menus(49.999).flush(), T0_MS)
+    assert seen.missing(T0_MS + 50_000) == (1, 2)
+    assert seen.missing(T0_MS + 50_001) == (0, 1, 2)
+
+
+def test_a_partition_has_stalled_when_others_flushed_ten_seconds_later() -> None:
+    """By the timestamps of the log, in whatever order they are read, or by the clock; one that never flushed has not stalled."""
+    seen = board(partitions=3)
+    for partition, at_s in ((0, 20), (1, 10), (0, 15)):
+        seen.fold(Source(partition).menus(1).flush(), now_at(at_s))
+    assert seen.stalled() == ()
+    assert seen.stalled(now_at(20.001)) == (1,)
+    seen.fold(Source(0).menus(1).flush(), now_at(20.001))
+    assert (seen.stalled(), seen.flushed_ms(0), seen.flushed_ms(2)) == ((1,), now_at(20.001), None)
 
 
 def test_panes_beyond_memory_are_forgotten_and_refused() -> None:
-    """What is older than the memory, counted from the partition's own watermark, takes no room and cannot come back."""
-    seen, source = board(1), Source(0)
-    old = source.menus(5, 3).flush()
-    seen.fold(old)
-    seen.fold(source.menus(20 + MEMORY_MS // 1000, 1).flush())
-    assert total(seen, ERRORS) == Tally()
-    seen.fold(old)
-    assert total(seen, ERRORS) == Tally()
-    assert sum(len(cells) for cells in seen._cells) == 1
+    """What is older than a window and the time for late data takes no room and cannot come back; a series without panes goes too."""
+    seen, of = board(partitions=1), Source(0)
+    old = of.menus(5, 3, provider="gone").flush()
+    seen.fold(old, T0_MS)
+    later_s = (MINUTE_MS + LATE_MS) // 1000 + 700
+    seen.fold(of.menus(later_s, 1).flush(), T0_MS)
+    seen.fold(old, T0_MS)
+    assert total(seen) == Tally()
+    metric = seen._metrics["menu_generation"]
+    assert (list(metric.cells), [labels for labels, _ in metric.series]) == ([pane_of(now_at(later_s))], [("outcome", "full")])
+
+
+def test_a_forgotten_series_makes_room_for_another() -> None:
+    """Rows are used again, and begin at zero."""
+    of = key("error_rate > 5%", "provider")
+    seen, source, late_s = board(of, partitions=1), Source(0), (MINUTE_MS + LATE_MS) // 1000 + 700
+    seen.fold(source.menus(5, 3, provider="gone").flush(), T0_MS)
+    seen.fold(source.menus(late_s, 1, provider="next").flush(), T0_MS)
+    seen.fold(source.menus(late_s, 1, provider="third").flush(), T0_MS)
+    numbers = {series: total(seen, of, late_s - 60, late_s + 10, series) for series in seen.measures[of].rows}
+    assert numbers == {(("provider", "next"),): Tally(0, 1), (("provider", "third"),): Tally(0, 1)}
 
 
 def test_metrics_that_no_rule_uses_take_no_room() -> None:
-    """Only panes of the rules' metrics are kept."""
-    seen = board(1)
-    pane = Pane(metric="web_vital", labels={}, start=from_ms(T0_MS), count=1, sum=1, buckets={7: 1}, last_offset=3, version=6)
-    seen.fold(Flush(source_partition=0, last_offset=3, watermark=from_ms(T0_MS + 5), caught_up_at=None, panes=[pane]))
-    assert (sum(len(cells) for cells in seen._cells), seen.take_touched(0), seen.last_offsets) == (0, set(), [3])
+    """Only panes of what is measured are kept."""
+    seen = board(partitions=1)
+    seen.fold(flush(0, 5, pane("web_vital", {}, 0, 1)), T0_MS)
+    assert (set(seen._metrics), seen.take_touched(0), seen.last_offsets) == ({"menu_generation"}, {}, (1,))
 
 
 def test_touched_panes_are_told_once_per_partition() -> None:
-    """Starts of panes that changed; an old snapshot changes nothing."""
+    """Panes that changed; an old snapshot changes nothing."""
     seen, source = board(), Source(0)
-    flush = source.menus(5).menus(25).flush()
-    seen.fold(flush)
-    assert seen.take_touched(1) == set()
-    assert seen.take_touched(0) == {T0_MS, T0_MS + 20_000}
-    seen.fold(flush)
-    assert seen.take_touched(0) == set()
+    one = source.menus(5).menus(25).flush()
+    seen.fold(one, T0_MS)
+    assert seen.take_touched(1) == {}
+    assert seen.take_touched(0) == {seen.measures[ERRORS]: {(): {pane_of(T0_MS), pane_of(T0_MS) + 2}}}
+    seen.fold(one, T0_MS)
+    assert seen.take_touched(0) == {}

@@ -7,13 +7,14 @@ from schemas.pane import parse_flush
 from tests.unit.alerting.traffic import Source
 
 
-def test_panes_of_other_metrics_and_buckets_are_left_out() -> None:
+def test_panes_of_other_metrics_and_buckets_that_nobody_needs_are_left_out() -> None:
     """Everything else is as the whole parser reads it."""
     flush = Source(3).menus(1, 10).failures(2, 5).flush(caught_up_s=3)
     other = flush.panes[0].model_copy(update={"metric": "web_vital"})
     with_buckets = flush.panes[0].model_copy(update={"buckets": {-32768: 1, 7: 2}})
     value = flush.model_copy(update={"panes": [other, with_buckets, flush.panes[1]]}).model_dump_json().encode()
     assert parse_flush_for(value, {"menu_generation"}) == flush
+    assert parse_flush_for(value, {"menu_generation"}, {"menu_generation"}).panes == [with_buckets, flush.panes[1]]
     assert len(parse_flush(value).panes) == 3
 
 
