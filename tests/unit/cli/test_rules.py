@@ -36,7 +36,7 @@ def test_check_tells_programs_everything(capsys: pytest.CaptureFixture[str]) -> 
         300_000,
         "critical",
     )
-    assert down["gates"] == {"min_events": 20, "min_events_of": {}, "min_errors": 5, "confidence": 0.95, "min_expected": 10}
+    assert down["gates"] == {"min_events": 5, "min_events_of": {}, "min_errors": 5, "confidence": 0.95, "min_expected": 10}
 
 
 def test_check_of_a_folder_with_a_mistake_is_two_and_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -85,6 +85,7 @@ CASES = [
     Case("Menu Generation Critical", "false", menus(100, 0, 2, each_ms=29_000.0)),
     Case("Menu Generation Down", "true", menus(2, 98, 0)),
     Case("Menu Generation Down", "false", menus(60, 40, 0)),
+    Case("Menu Generation Down", "true", menus(0, 1, 0)),
     Case("Error Rate High", "true", menus(80, 0, 20)),
     Case("Error Rate High", "false", menus(92, 0, 8)),
     Case("Performance Degradation", "true", menus(100, 0, 0, each_ms=4_000.0), usual=2_000.0),
