@@ -24,7 +24,9 @@ def silence(
     rule: Annotated[str, Parameter(help="The rule's name, or * for all rules.")],
     by: Annotated[str, Parameter(help="Who you are; people see this name.")],
     reason: Annotated[str, Parameter(help="Why; people see it.")],
-    label: Annotated[Sequence[str], Parameter(negative="", help="NAME=VALUE: only incidents with this label; several: with all of them.")] = (),
+    label: Annotated[
+        Sequence[str], Parameter(negative="", help="NAME=VALUE: only incidents with this label; several: with all of them.")
+    ] = (),
     from_: Annotated[str | None, Parameter(name="--from", help="The beginning of a maintenance window; now when nothing is said.")] = None,
     for_: Duration = None,
     until: Until = None,
