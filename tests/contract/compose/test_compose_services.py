@@ -58,7 +58,7 @@ def test_our_image_has_our_version_and_is_never_pulled(services: Services) -> No
 def test_every_mounted_file_exists(services: Services) -> None:
     """Docker makes an empty directory of a bind source that is missing, and the server starts without its settings."""
     binds = [mount for spec in services.values() for mount in spec.get("volumes", []) if mount["type"] == "bind"]
-    assert len(binds) == 5
+    assert len(binds) == 6
     for mount in binds:
         assert Path(mount["source"]).exists(), mount["source"]
         assert mount["read_only"], mount["source"]
