@@ -223,3 +223,15 @@ def test_what_was_passed_over_on_a_member_is_not_obeyed_after_a_command_on_its_l
     for at, command in ((40, ack("b", 40, "c-1")), (41, ack("b", 41, "c-2")), (42, unack("a", 42, "c-3"))):
         desk.command(at, command)
     assert desk.restart(50) == []
+
+
+def test_who_joined_a_group_since_is_not_acknowledged_by_a_restart() -> None:
+    """A second acknowledgement of the lead changed nothing when it came; then another incident joined."""
+    desk = Desk()
+    desk.alert(0, incident("a"))
+    desk.tick(30)
+    desk.command(40, ack("a", 40, "c-1"))
+    desk.command(41, ack("a", 41, "c-2"))
+    desk.alert(50, incident("b"))
+    assert desk.restart(60) == []
+    assert told(desk.tick(330)) == [("step_due", "slack-ops"), ("step_due", "dev-team")]
