@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -19,6 +20,7 @@ from alerting.engine.judge import bucketed_metrics_of, lookback_ms, metrics_of
 from alerting.engine.lifecycle import TOO_OLD_TO_PAGE_MS
 from alerting.engine.reading import parse_flush_for
 from alerting.fence import Fence
+from alerting.gathering import Gathered
 from pipeline.runtime.clock import Clock
 from pipeline.runtime.resume import Resume
 from pipeline.runtime.topic_tail import pages_to_end, read_to_end
@@ -41,6 +43,8 @@ _CLOCKS_DIFFER_MS: Final = 5_000
 #: Readings are asked anew every minute: those that came before, and do not come again, are told with these of the last minutes.
 _DECISIONS_MS: Final = 600_000
 _PAGE_RECORDS: Final = 2_000
+#: What was judged at every flush is judged again once a second of the log: a busy second has 120 of them.
+_GATHERED_MS: Final = 1_000
 
 
 @dataclass(slots=True)
@@ -68,11 +72,15 @@ class Loader:
     fence: Fence
     clock: Clock
     unreadable: ToldOf
-    parse_flush: Callable[[bytes], Flush] = field(init=False)
+    _metrics: frozenset[str] = field(init=False)
+    _bucketed: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        metrics, bucketed = metrics_of(self.config.rules), bucketed_metrics_of(self.config.rules)
-        self.parse_flush = lambda value: parse_flush_for(value, metrics, bucketed)
+        self._metrics, self._bucketed = metrics_of(self.config.rules), bucketed_metrics_of(self.config.rules)
+
+    def parse_flush(self, value: bytes) -> Flush:
+        """A record of `panes.v1`, as far as rules need it. Raises ValueError for what no worker writes."""
+        return parse_flush_for(value, self._metrics, self._bucketed)
 
     async def load(self, resume: Resume) -> Loaded:
         """Read alerts, escalations and commands to their ends, and flushes and readings as far back as rules look.
@@ -81,14 +89,15 @@ class Loader:
         """
         position = max(resume.log_start, resume.log_start if resume.committed is None else resume.committed)
         history = History()
-        commands_from = await self._read(topics.COMMANDS.name, into(history.commands, parse_command, self.unreadable))
-        for topic, handle in (
-            (topics.ALERTS.name, self._alerts_into(history)),
-            (topics.ESCALATIONS.name, into(history.escalations, parse_escalation)),
-        ):
-            self.fence.read_to(topic, await self._read(topic, handle))
         stopped_ms = await self._timestamp_before(resume, position)
-        readings = await self._readings(stopped_ms - _DECISIONS_MS)
+        commands_from, alerts_to, escalations_to, readings = await asyncio.gather(
+            self._read(topics.COMMANDS.name, into(history.commands, parse_command, self.unreadable)),
+            self._read(topics.ALERTS.name, self._alerts_into(history)),
+            self._read(topics.ESCALATIONS.name, into(history.escalations, parse_escalation)),
+            self._readings(stopped_ms - _DECISIONS_MS),
+        )
+        self.fence.read_to(topics.ALERTS.name, alerts_to)
+        self.fence.read_to(topics.ESCALATIONS.name, escalations_to)
         engine = Engine(self.config.rules, self.config.policy, self.config.routing, history=history)
         flushes = await self._look_back(engine, resume, position, stopped_ms, readings)
         log.info("state is loaded", alerts=len(history.alerts), open=len(engine.open_alerts), flushes=flushes, position=position)
@@ -109,20 +118,26 @@ class Loader:
         observed_from_ms = stopped_ms - muted_ms(self.config.rules)
         # Nothing is missing if nothing was ever removed; else panes may be from before what is read again.
         engine.complete_from_ms = 0 if position == 0 else since_ms
-        flushes = 0
+        gathered, until_ms, flushes = Gathered(self._metrics, self._bucketed), observed_from_ms, 0
+
+        def show() -> None:
+            take = engine.observe if until_ms > observed_from_ms else engine.remember
+            for flush, at_ms in gathered.flushes():
+                take(flush, at_ms)
+
         async with aclosing(self._panes(resume.tp, until=position, since_ms=since_ms)) as records:
             async for record in records:
                 if flushes == 0:
                     engine.complete_from_ms = 0 if record.offset == 0 else record.timestamp + _CLOCKS_DIFFER_MS
                 flushes += 1
-                while readings and readings[0][0] <= record.timestamp:
-                    at_ms, reading = readings.popleft()
-                    engine.observe_reading(reading, at_ms)
-                flush = parsed(record, self.parse_flush, _reported_before)
-                if flush is not None:
-                    (engine.observe if record.timestamp >= observed_from_ms else engine.remember)(flush, record.timestamp)
-        for at_ms, reading in readings:
-            engine.observe_reading(reading, at_ms)
+                if record.timestamp >= until_ms or gathered.is_full:
+                    show()
+                    _observe(engine, readings, record.timestamp)
+                    until_ms = max(until_ms, record.timestamp // _GATHERED_MS * _GATHERED_MS + _GATHERED_MS)
+                with suppress(ValueError):  # reported when it was read first
+                    gathered.add(record.value or b"", record.timestamp)
+        show()
+        _observe(engine, readings, None)
         return flushes
 
     async def _timestamp_before(self, resume: Resume, position: int) -> int:
@@ -171,8 +186,11 @@ def said(record: ConsumerRecord, error: ValueError) -> None:
     log.error("record cannot be read, it is skipped", topic=record.topic, offset=record.offset, error=reason_of(error))
 
 
-def _reported_before(record: ConsumerRecord, error: ValueError) -> None:
-    """When it was read first."""
+def _observe(engine: Engine, readings: deque[tuple[int, Reading]], up_to_ms: int | None) -> None:
+    """Those that came up to then, or all that are left."""
+    while readings and (up_to_ms is None or readings[0][0] <= up_to_ms):
+        at_ms, reading = readings.popleft()
+        engine.observe_reading(reading, at_ms)
 
 
 def into(values: list[T], parse: Callable[[bytes], T], unreadable: ToldOf = said) -> Callable[[ConsumerRecord], None]:

@@ -1,52 +1,13 @@
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from aiokafka import AIOKafkaProducer
-
-from schemas.command import Ack
-from schemas.timestamps import from_ms
-from schemas.topics import COMMANDS
 from tests.integration.alerting.own_config import MENUS, SLOW, write_config
-from tests.integration.alerting.roles import Traffic, environment, eventually, read_topic, role, traffic, until
+from tests.integration.alerting.paging import acknowledge, events, slow_outage, steps, there_are
+from tests.integration.alerting.roles import environment, eventually, read_topic, role, traffic, until
 
 LAST_STEP_S = 20.0
-
-
-async def events(broker: str, rule: str) -> list[dict[str, Any]]:
-    return [event for event in await read_topic(broker, "escalations.v1") if event["rule"] == rule]
-
-
-def steps(of_rule: list[dict[str, Any]]) -> list[tuple[str, str | None]]:
-    return [(event["event"], event["target"]) for event in of_rule]
-
-
-async def acknowledge(broker: str, incident_key: str) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=broker)
-    await producer.start()
-    try:
-        command = Ack(command_id="c-1", at=from_ms(time.time_ns() // 1_000_000), by="alice", incident_key=incident_key)
-        await producer.send_and_wait(COMMANDS.name, command.model_dump_json().encode(), incident_key.encode())
-    finally:
-        await producer.stop()
-
-
-async def slow_outage(load: Traffic) -> None:
-    """A good minute, then ten seconds in which menus fail, each after a long time: both rules fire."""
-    for start in range(0, 50, 10):
-        await load.pane(start)
-    await load.pane(50, good=0, failed=40, failed_ms=200_000)
-
-
-def there_are(count: int, broker: str, rule: str) -> Callable[[], Awaitable[bool]]:
-    async def look() -> bool:
-        return len(await events(broker, rule)) >= count
-
-    return look
 
 
 async def test_a_step_comes_on_time_though_its_alerter_was_killed_and_none_comes_for_who_was_acknowledged_meanwhile(
