@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -66,6 +66,16 @@ def load_config(directory: Path = CONFIG_DIR) -> AlertingConfig:
     with _located(directory / "routes.yaml") as document:
         _check_matchers(document, routes, rules)
     return AlertingConfig(tuple(rules.values()), policy, routes, routes.receivers)
+
+
+def with_rules(config: AlertingConfig, path: Path) -> AlertingConfig:
+    """`config` with the rules of one file in place of its own. Raises ConfigurationError."""
+    rules: dict[str, Rule] = {}
+    with _located(path) as document:
+        for index, rule in enumerate(rules_of(document)):
+            _check_rule(document, index, rule, rules, config.receivers, path.parent)
+            rules[rule.name] = rule
+    return replace(config, rules=tuple(rules.values()))
 
 
 def rule_files(directory: Path) -> list[Path]:

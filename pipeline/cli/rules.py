@@ -1,4 +1,4 @@
-"""`telemetry rules`: whether the rule files are right, and what they say."""
+"""`telemetry rules`: whether the rule files are right, what they say, and what they would have done."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from pipeline.cli.backtest import backtest
 from pipeline.cli.options import Format
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from alerting.engine.rule import Rule
 
 app = App(name="rules", help="The alert rules.")
+app.command(backtest)
 
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1))
 

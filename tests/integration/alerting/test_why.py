@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -49,12 +50,18 @@ def failed(name: str, detail: str) -> list[dict[str, Any]]:
     return [{"name": "partitions", "passed": True, "detail": "all in"}, {"name": name, "passed": False, "detail": detail}]
 
 
-@pytest.fixture
-async def client(clickhouse: ClickHouseServer) -> AsyncIterator[Client]:
-    """A migrated database whose archive of alerting is empty."""
+@pytest.fixture(scope="module")
+def writer(clickhouse: ClickHouseServer) -> ClickHouse:
+    """Settings of the writer of a migrated database."""
     settings = ClickHouse(url=clickhouse.url, user=clickhouse.user, password=SecretStr(clickhouse.password))
-    await migrate(Settings(clickhouse=settings))
-    client = Client(settings)
+    asyncio.run(migrate(Settings(clickhouse=settings)))
+    return settings
+
+
+@pytest.fixture
+async def client(writer: ClickHouse) -> AsyncIterator[Client]:
+    """The archive of alerting is empty before and after."""
+    client = Client(writer)
     for table in TABLES:
         await client.command(f"TRUNCATE TABLE {table.name}")
     yield client
