@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pipeline.runtime.clock import Clock
 
 RULE: Final = "Menu Generation Critical"
+#: Of a critical incident, so that the demo need not last for as long as the shipped one.
+RESPONSE_TIME_S: Final = 30
 WORKERS: Final = 2
 
 
@@ -85,7 +87,7 @@ def _on_a_stack_of_its_own(place: Path, speed: float, screen: Screen, clock: Clo
     make_directories(place)
     _interrupt_on_any_signal()
     with closing(StandIns(_receivers_without_address(), clock)) as stand_ins, ThreadPoolExecutor(1) as pool:
-        os.environ.update(stand_ins.environment)  # the notifier has them from here
+        os.environ.update(stand_ins.environment | _shorter_response_time(place))  # the roles have them from here
         introduce(screen, place)
         written = pool.submit(write_items, file, FROM, TO)
         run_detached(UpOptions(place, WORKERS, auto_ports=True, host_events=False), screen.event)  # all that is counted is sent here
@@ -118,11 +120,29 @@ def _interrupt_on_any_signal() -> None:
 
 
 def _rule() -> WatchedRule:
-    from alerting.config.load import load_config
+    from alerting.config.load import configured
     from pipeline.demo.stage import WatchedRule
+    from pipeline.runtime.errors import ConfigurationError
+    from pipeline.runtime.settings import load_settings
 
-    rule = next(rule for rule in load_config().rules if rule.name == RULE)
-    return WatchedRule(rule.name, rule.condition.text, rule.longest_window_ms, rule.min_events, rule.keep_firing_for_ms)
+    rule = next((rule for rule in configured(load_settings()).rules if rule.name == RULE), None)
+    if rule is None:
+        raise ConfigurationError(f"the demo is about the rule {RULE}, which TELEMETRY_ALERTING__CONFIG_DIR does not have")
+    return WatchedRule(rule.name, rule.condition.text, rule.longest_window_ms, rule.gates.min_events, rule.keep_firing_for_ms)
+
+
+def _shorter_response_time(place: Path) -> dict[str, str]:
+    """The settings that make alerter and notifier read a copy of the shipped files, if they would read those."""
+    from alerting.config.load import CONFIG_DIR
+    from pipeline.runtime.settings import load_settings
+
+    if load_settings().alerting.config_dir is not None:
+        return {}
+    folder = place / "alerting"
+    shutil.copytree(CONFIG_DIR, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    file = folder / "escalation.yaml"
+    file.write_text(file.read_text("utf-8").replace(" 5m", f" {RESPONSE_TIME_S}s"), "utf-8")
+    return {"TELEMETRY_ALERTING__CONFIG_DIR": str(folder)}
 
 
 def _receivers_without_address() -> dict[str, Kind]:

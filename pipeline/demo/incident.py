@@ -88,8 +88,8 @@ class Incident:
             return f"{menus.count} menus, {failed} failed" if menus.count >= NORMAL_MENUS and views.count and not failed else None
 
         counted = await self._until(f"{NORMAL_MENUS} menus and some item rows on panes.v1, nothing failed", quiet, _NORMAL_WITHIN_S)
-        if self._observations.alerts:
-            raise not_observed(f"quiet before the incident: {self._observations.alerts[0][1].summary}")
+        if (early := self._alert("firing")) is not None:
+            raise not_observed(f"quiet before the incident: {early[1].summary}")
         self.note(f"normal: the templates answer every request (degraded); on panes.v1 are {counted}")
 
     async def _outage(self) -> Alert:
@@ -108,20 +108,20 @@ class Incident:
             raise not_observed("an alert that fires after the first failed menu, not before it")
         self.alerts.append(firing)
         self._seen(f"the alert fires on alerts.v1: {firing.reason}", seen_ms)
-        for receiver in firing.channels:
-            await self._told(receiver, "trigger", firing)
         return firing
 
     async def _escalation(self, firing: Alert) -> list[str]:
         _, opened = await self._until(
             "the escalation on escalations.v1", lambda: self._event("opened", firing.incident_key), _TOLD_WITHIN_S
         )
-        step = _next_step(opened)
+        first, step = _steps(opened)
+        for receiver in first.targets:
+            await self._told(receiver, "trigger", firing)
         wait_s = (to_ms(step.due_at) - to_ms(opened.at)) / 1000
         self._screen.heading(f"Nobody acknowledges: after {wait_s:.0f} s the escalation goes on to {', '.join(step.targets)}")
         for receiver in step.targets:
             await self._told(receiver, "trigger", firing, within_s=wait_s + _ALLOWANCE_S)
-        return [*firing.channels, *(target for target in step.targets if target not in firing.channels)]
+        return [*first.targets, *(target for target in step.targets if target not in first.targets)]
 
     async def _acknowledgement(self, firing: Alert, paged: list[str]) -> None:
         arguments = ["alerts", "ack", firing.incident_key[:12], "--by", BY]
@@ -195,9 +195,9 @@ def _says(delivery: Delivery, receiver: str, action: DeliveryAction, alert: Aler
     return found == (receiver, action, alert.incident_key, "delivered")
 
 
-def _next_step(opened: Escalation) -> PlannedStep:
-    """The first step after step 0, which is the rule's own channels."""
-    later = sorted((step for step in opened.plan if step.step > 0), key=lambda step: step.step)
-    if not later:
+def _steps(opened: Escalation) -> tuple[PlannedStep, PlannedStep]:
+    """Step 0, at once, and the one after it, if nobody acknowledges."""
+    steps = sorted(opened.plan, key=lambda step: step.step)
+    if len(steps) < 2:
         raise not_observed(f"a step after the first one in the escalation of severity {opened.severity}")
-    return later[0]
+    return steps[0], steps[1]
