@@ -1,7 +1,7 @@
 CREATE OR REPLACE VIEW telemetry.escalations
 (
     incident_key String COMMENT 'One incident',
-    event LowCardinality(String) COMMENT 'opened, step_due, repeated, acked, unacked, snoozed, reassigned or resolved',
+    event LowCardinality(String) COMMENT 'opened, step_due, repeated, acked, unacked, snoozed, reassigned, updated or resolved',
     step Nullable(Int32) COMMENT 'Step that came due, from 0',
     target Nullable(String) COMMENT 'Receiver that is to be told, NULL when nobody is',
     due_at Nullable(DateTime64(3, 'UTC')) COMMENT 'When the step was due',
