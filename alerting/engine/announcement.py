@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from alerting.engine.evidence import Evidence, Judgement, amount, readable
 from alerting.engine.identity import digest, incident_key
 from alerting.engine.series import Series
-from schemas.alert import Alert, AlertState, Gate
+from schemas.alert import Alert, AlertState, Context, Gate
 from schemas.timestamps import from_ms
 
+_ALL_FIELDS: Final = set(Alert.model_fields)
 _STATE_IN_WORDS: Final[dict[AlertState, str]] = {
     "firing": "fires",
     "acknowledged": "is acknowledged",
@@ -85,6 +87,16 @@ def withdrawn(before: Alert, now_ms: int) -> Alert:
     )
 
 
+def with_context(alert: Alert, context: Context) -> Alert:
+    """The same, and what was found about it."""
+    return slim(alert.model_copy(update={"context": context}))
+
+
+def slim(alert: Alert) -> Alert:
+    """The same, without a note of its own of which fields it was given: all of them, two kilobytes for each open incident."""
+    return Alert.model_construct(_ALL_FIELDS, **dict(alert))
+
+
 def for_gate(judgement: Judgement, since_ms: int) -> Gate | None:
     """The gate that holds a condition which is not true for long enough; None where the rule has no `for`."""
     for_ms, lasted_ms = judgement.rule.for_ms, max(0, judgement.judged_to_ms - since_ms)
@@ -99,7 +111,7 @@ def _beginning(judgement: Judgement, state: AlertState, since_ms: int, anchor_ms
     key = incident_key(rule.name, dict(judgement.series), anchor_ms)
     held_for = for_gate(judgement, since_ms)
     labels = {**rule.labels, **dict(judgement.series)}
-    return Alert(
+    alert = Alert(
         transition_id=digest(key, state),
         incident_key=key,
         rule=rule.name,
@@ -115,6 +127,7 @@ def _beginning(judgement: Judgement, state: AlertState, since_ms: int, anchor_ms
         **_evidence(judgement, shown, () if held_for is None else (held_for,)),
         **_words(_subject(rule.name, dict(judgement.series)), state, shown),
     )
+    return slim(alert)
 
 
 def _judged(judgement: Judgement, before: Alert, state: AlertState, transition_id: str, now_ms: int) -> Alert:
@@ -124,36 +137,35 @@ def _judged(judgement: Judgement, before: Alert, state: AlertState, transition_i
     evidence = _evidence(judgement, shown, ())
     condition = judgement.rule.condition.text
     changed = {"transition_id": transition_id, "state": state, "at": from_ms(now_ms), "condition": condition}
-    return before.model_copy(update={**changed, **evidence, **words})
+    return slim(before.model_copy(update={**changed, **evidence, **words}))
 
 
 def _said(series: Series, before: Alert, state: AlertState, order: Order, words: str, now_ms: int) -> Alert:
-    return before.model_copy(
-        update={
-            "transition_id": digest(before.incident_key, state, order.command_id),
-            "state": state,
-            "at": from_ms(now_ms),
-            "summary": f"{_subject(before.rule, dict(series))}: {words}",
-            "reason": words,
-        }
-    )
+    changed = {
+        "transition_id": digest(before.incident_key, state, order.command_id),
+        "state": state,
+        "at": from_ms(now_ms),
+        "summary": f"{_subject(before.rule, dict(series))}: {words}",
+        "reason": words,
+    }
+    return slim(before.model_copy(update=changed))
 
 
 def _evidence(judgement: Judgement, shown: Evidence, more_gates: tuple[Gate, ...]) -> dict[str, Any]:
-    term = shown.term
+    comparison = shown.comparison
     return {
-        "term": term.text,
-        "value": term.value or 0.0,
-        "threshold": term.threshold,
-        "unit": term.unit,
-        "numerator": term.numerator,
-        "denominator": term.denominator,
+        "term": comparison.text,
+        "value": shown.value or 0.0,
+        "threshold": comparison.threshold,
+        "unit": comparison.quantity.unit,
+        "numerator": shown.numerator,
+        "denominator": shown.denominator,
         "window_from": from_ms(shown.window_from_ms),
         "window_to": from_ms(shown.window_to_ms),
         "judged_to": from_ms(judgement.judged_to_ms),
         "watermark": None if judgement.watermark_ms is None else from_ms(judgement.watermark_ms),
         "terms": judgement.terms,
-        "gates": (*shown.gates, *more_gates),
+        "gates": tuple(map(_same_gate, (*shown.gates, *more_gates))),
         "sql": judgement.sql(shown),
         "window_sql": judgement.window_sql(shown),
     }
@@ -161,11 +173,16 @@ def _evidence(judgement: Judgement, shown: Evidence, more_gates: tuple[Gate, ...
 
 def _words(subject: str, state: AlertState, shown: Evidence) -> dict[str, str]:
     """One line for a person, and what the state rests on."""
-    term = shown.term
     return {
         "summary": f"{subject} {_STATE_IN_WORDS[state]}: {shown.comparison.quantity.name} {amount(shown)}",
-        "reason": f"{term.text} is {term.verdict}: {amount(shown)}",
+        "reason": f"{shown.comparison.text} is {shown.verdict}: {amount(shown)}",
     }
+
+
+@lru_cache(maxsize=1024)
+def _same_gate(gate: Gate) -> Gate:
+    """Incidents that open together were let pass by the same gates: ten thousand of them hold each gate once."""
+    return gate
 
 
 def _subject(rule: str, series: Mapping[str, str]) -> str:

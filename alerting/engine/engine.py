@@ -148,6 +148,7 @@ class Engine:
         for place, state in self._lifecycles.items():
             if state.open is not None:
                 self._places[state.open.incident_key] = place
+                self._alerts[state.open.incident_key] = state.open
                 self._judge.watch(*place)
         ended = [(place, state.over[-1][1]) for place, state in self._lifecycles.items() if state.over]
         self._ended_ms = dict(sorted(ended, key=lambda of_place: of_place[1]))

@@ -80,7 +80,7 @@ def restore(alerts: Iterable[Alert], rule: Rule) -> Lifecycle:
         seen.add(alert.transition_id)
         if alert.state in OPEN_STATES:
             judged_to_ms = to_ms(alert.judged_to)
-            state = replace(state, open=alert, last_true_ms=judged_to_ms, last_data_ms=judged_to_ms, unseen=True)
+            state = replace(state, open=announcement.slim(alert), last_true_ms=judged_to_ms, last_data_ms=judged_to_ms, unseen=True)
         elif state.open is not None and state.open.incident_key == alert.incident_key:
             state = _closed(state, alert, rule)
     return state
@@ -129,7 +129,7 @@ def unacknowledge(state: Lifecycle, series: Series, order: Order, now_ms: int) -
 
 def attach(state: Lifecycle, context: Context) -> Lifecycle:
     """What was found about the open incident goes into every later alert of it."""
-    return state if state.open is None else replace(state, open=state.open.model_copy(update={"context": context}))
+    return state if state.open is None else replace(state, open=announcement.with_context(state.open, context))
 
 
 def ends_incident(state: Lifecycle, judgement: Judgement) -> bool:

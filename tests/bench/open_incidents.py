@@ -1,4 +1,4 @@
-"""Ten thousand open incidents: the memory of the process that holds them, and the time of one round of judging them all.
+"""Ten thousand open incidents: the memory of an alerter that holds them, and the time of one round of judging them all.
 
 A round is ten seconds of event time: every partition flushes once, every series has news, every incident is looked at, the clock ticks.
 Quiet rounds are flushes without a single event: every incident is looked at all the same. Exits 1 when a limit is missed.
@@ -18,6 +18,7 @@ from typing import Final
 
 import psutil
 
+import alerting.alerter  # noqa: F401 what a role imports is memory, too
 from alerting.config.load import load_config
 from alerting.engine.engine import Engine
 from alerting.engine.rule import Rule
@@ -65,16 +66,18 @@ def measure(incidents: int, rounds: int = _ROUNDS) -> Measured:
 
 def _round(engine: Engine, number: int, series: int) -> float:
     now_ms = _T0_MS + number * PANE_MS + PANE_MS // 2
-    flushes = list(_flushes(number, series))
-    began = time.process_time()
-    for flush in flushes:
+    spent_s = 0.0
+    for flush in _flushes(number, series):
+        began = time.process_time()
         engine.on_flush(flush, now_ms, now_ms)
+        spent_s += time.process_time() - began
+    began = time.process_time()
     engine.on_tick(now_ms)
-    return time.process_time() - began
+    return spent_s + time.process_time() - began
 
 
 def _flushes(number: int, series: int) -> Iterator[Flush]:
-    """Half of 40 menus of every provider fail, in the pane of that number."""
+    """20 to 39 menus of every provider fail and 20 do not, in the pane of that number."""
     start_ms = _T0_MS + number * PANE_MS
     for partition in range(EVENT_PARTITIONS):
         panes = [
@@ -82,7 +85,7 @@ def _flushes(number: int, series: int) -> Iterator[Flush]:
                 metric="menu_generation",
                 labels={"provider": f"provider-{provider}", "outcome": outcome},
                 start=from_ms(start_ms),
-                count=20,
+                count=20 + (provider % 20 if outcome == "failed" else 0),
                 sum=20_000_000_000,
                 buckets={},
                 last_offset=number,
