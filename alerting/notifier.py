@@ -75,6 +75,8 @@ class Notifier(Service):
         self._receivers: dict[str, Receiver] = {}
         self._outbox: Outbox | None = None
         self._producer: AIOKafkaProducer | None = None
+        self._unwritten: dict[str, Delivery] = {}  # delivered, while Kafka was away: not to be sent again
+        self._in_doubt = False  # the producer was interrupted: what it had may still arrive, and its sequence may have a hole
         self._session: aiohttp.ClientSession | None = None
         self._watchdog: Watchdog | None = None
 
@@ -103,6 +105,7 @@ class Notifier(Service):
         await self._close_outbox()
         while True:
             try:
+                await self._renew_producer()
                 position, unfinished = await self._load(resume)
                 await self._fence.check()
                 outbox = self._open_outbox()
@@ -141,11 +144,15 @@ class Notifier(Service):
                 self._failed(error)
 
     async def _begin(self, due: Sequence[Due], outbox: Outbox) -> None:
-        """Queue them, once the intent of each is on Kafka."""
+        """Queue them, once the intent of each is on Kafka; but record what this process delivered and could not write down."""
         now_ms = self._clock.now_ms()
-        sendings = [self._sending(one.notification, now_ms) for one in due]
+        written_late = [one.notification.delivery_id for one in due if one.notification.delivery_id in self._unwritten]
+        sendings = [self._sending(one.notification, now_ms) for one in due if one.notification.delivery_id not in self._unwritten]
         fresh = [one for one in sendings if not one.notification.resent]
-        await self._record([delivery_of(one, "intended", now_ms, reason=intent_reason(one.notification)) for one in fresh])
+        intents = [delivery_of(one, "intended", now_ms, reason=intent_reason(one.notification)) for one in fresh]
+        await self._record([*(self._unwritten[key] for key in written_late), *intents])
+        for key in written_late:
+            del self._unwritten[key]
         for sending in sendings:
             outbox.put(sending)
 
@@ -202,10 +209,23 @@ class Notifier(Service):
             await outbox.close()
 
     async def _record(self, deliveries: Sequence[Delivery]) -> None:
-        assert self._producer is not None
         messages = [Message(topics.DELIVERIES.name, d.model_dump_json().encode(), d.incident_key.encode()) for d in deliveries]
-        if messages:
+        if not messages:
+            return
+        assert self._producer is not None
+        try:
             await self._fence.publish(self._producer, messages)
+        except BaseException:
+            self._in_doubt = True
+            self._unwritten |= {delivery.delivery_id: delivery for delivery in deliveries if delivery.outcome == "delivered"}
+            raise
+
+    async def _renew_producer(self) -> None:
+        """With another one nothing arrives any more that the last one had when it was interrupted."""
+        if self._in_doubt and self._producer is not None:
+            await stop_producer(self._producer)
+            self._producer = await start_producer(self._bootstrap_servers, GROUP_ID)
+            self._in_doubt = False
 
     async def _may_send(self) -> None:
         """Raises RetryAfter when another notifier may be the one to send by now."""
