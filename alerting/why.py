@@ -100,9 +100,9 @@ def explain(facts: Facts) -> Answer:
     return Answer(" ".join(sentences), facts, tuple(_lines(facts)))
 
 
-def as_text(answer: Answer) -> str:
-    """For a terminal: the sentence, and what it rests on."""
-    return "\n".join((answer.sentence, *(f"  {line}" for line in answer.lines)))
+def as_lines(answer: Answer) -> list[str]:
+    """For people: the sentence, and what it rests on. Labels and summaries may have anything in them that senders send."""
+    return [answer.sentence, *(f"  {line}" for line in answer.lines)]
 
 
 def as_document(answer: Answer) -> dict[str, Any]:

@@ -40,6 +40,7 @@ def backtest(
     from alerting.config.load import configured, load_config, with_rules
     from pipeline.cli.address import resolve
     from pipeline.cli.instants import instant
+    from pipeline.cli.tailing import clean
     from pipeline.runtime.clock import SystemClock
     from pipeline.runtime.errors import ConfigurationError
     from schemas.timestamps import to_ms
@@ -58,7 +59,7 @@ def backtest(
 
         print(orjson.dumps(as_document(found)).decode())
     else:
-        print("\n".join(as_text(found)))
+        print("\n".join(map(clean, as_text(found))))
     return 0
 
 

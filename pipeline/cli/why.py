@@ -31,8 +31,9 @@ def why(
     Example: `telemetry alerts why --at 14:05 --rule "Menu Generation Critical"`, `telemetry alerts why --at 2026-11-23T14:05Z --rule
     "Data Loss" --format json`
     """
-    from alerting.why import as_document, as_text, explain
+    from alerting.why import as_document, as_lines, explain
     from pipeline.cli.address import resolve
+    from pipeline.cli.tailing import clean
     from pipeline.runtime.clock import SystemClock
     from schemas.timestamps import from_ms
 
@@ -43,7 +44,7 @@ def why(
 
         print(orjson.dumps(as_document(answer)).decode())
     else:
-        print(as_text(answer))
+        print("\n".join(map(clean, as_lines(answer))))
     return 0
 
 

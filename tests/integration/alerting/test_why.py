@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 import schemas
-from alerting.why import as_text, explain
+from alerting.why import as_lines, explain
 from alerting.why_facts import read_facts
 from pipeline.clickhouse.client import Client
 from pipeline.clickhouse.insert import insert
@@ -75,7 +75,7 @@ async def answer(client: Client, said: Said, rule: str = RULE) -> tuple[str, str
     for table, records in said.items():
         await insert(client, table, b"\n".join(json.dumps(record).encode() for record in records), len(records))
     found = explain(await read_facts(client, rule, BEGINS, ENDS))
-    return found.sentence, as_text(found)
+    return found.sentence, "\n".join(as_lines(found))
 
 
 HEARTBEAT = example("decision/valid/heartbeat", at="2026-11-23T10:01:50.000Z")

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pipeline.cli.why import moment
+from alerting.why import Facts, Judged
+from pipeline.cli.why import moment, why
 from pipeline.runtime.errors import ConfigurationError
 
 NOW = datetime(2026, 11, 24, 3, 0, 10, tzinfo=UTC)
@@ -43,3 +44,17 @@ def test_what_is_no_time_or_to_come_is_wrong_usage(at: str, day: str | None, say
     """One line says what to write."""
     with pytest.raises(ConfigurationError, match=says):
         moment(at, day, NOW)
+
+
+def test_what_senders_send_does_not_command_the_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A label with an escape sequence, or a line end, in it is shown, and nothing is made of it."""
+
+    async def read(*_: object) -> Facts:
+        judged = Judged(NOW, "false", "no\x1b[2J", "", "", {"page": "/\nNobody"}, "inactive", {})
+        return Facts("Poor Web Vitals", NOW, minute=judged)
+
+    monkeypatch.setattr("pipeline.cli.why._read", read)
+    assert why(at="02:05", rule="Poor Web Vitals") == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert out.count("\n") == 2
