@@ -148,11 +148,13 @@ def _shorter_response_time(place: Path) -> dict[str, str]:
 def _receivers_without_address() -> dict[str, Kind]:
     """Those that need a stand-in, by name: whoever has an address in the settings is really told."""
     from alerting.config.load import configured
+    from alerting.notify.receivers import has_address
     from pipeline.runtime.settings import load_settings
 
     settings = load_settings()
-    kinds = {name: receiver.kind for name, receiver in configured(settings).receivers.items() if settings.receiver(name).url is None}
-    return {name: kind for name, kind in kinds.items() if kind in {"slack", "pagerduty"}}
+    kinds = {name: receiver.kind for name, receiver in configured(settings).receivers.items()}
+    without = {name: kind for name, kind in kinds.items() if not has_address(kind, settings.receiver(name))}
+    return {name: kind for name, kind in without.items() if kind in {"slack", "pagerduty"}}
 
 
 def _stack(place: Path) -> Stack:
