@@ -51,7 +51,7 @@ async def test_an_incident_is_listed_and_acknowledged_from_the_command_line(
             out = capsys.readouterr().out
             assert f"{MENUS} is acknowledged by alice; nobody else is paged" in out
             assert f"{MENUS} is acknowledged already, by alice" in out
-            assert f"{key[:12]}  firing        critical" in out
+            assert f"{key[:12]}  acknowledged  critical" in out
             assert alerter.stop() == 0
     acked = [event for event in await read_topic(broker, "escalations.v1") if event["event"] == "acked"]
     assert [(event["actor"], event["incident_key"]) for event in acked] == [("alice", key)]
