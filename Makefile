@@ -81,6 +81,10 @@ outage-sdk: setup ## a service publishes while its gateway is killed for a minut
 bench-alert: setup ## twenty full outages, from the first failed menu to the page; about half an hour; BENCH_INCIDENTS, BENCH_EVENTS_PER_S
 	$(BIN)/python -m tests.bench.alert_latency
 
+.PHONY: recorded-hour
+recorded-hour: setup ## an hour of a live stack with outages, then a backtest over it, row for row beside the ledger; RECORDED_MINUTES
+	$(BIN)/python -m tests.bench.recorded_hour
+
 .PHONY: false-alarms
 false-alarms: setup ## a thousand healthy days and outages of all sizes, simulated: false pages, and time to detect; three minutes; FALSE_ALARM_DAYS
 	@$(BIN)/python -m tests.bench.false_alarms

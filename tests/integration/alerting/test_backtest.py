@@ -19,11 +19,10 @@ from pipeline.runtime.errors import Stop
 from schemas.decision import Decision
 from schemas.timestamps import isoformat_of
 from schemas.topics import PANES
+from tests.integration.alerting.ledger import LEDGER, WATCHES_PIPELINE, essence, ledger
 from tests.integration.alerting.roles import environment, eventually, outage_and_recovery, read_topic, role, traffic, until
 
 MENUS = "Menu Generation Critical"
-LEDGER = {"verdict", "minute"}
-WATCHES_PIPELINE = {rule.name for rule in load_config().rules if rule.watches_pipeline}
 STRICTER = """\
 rules:
   - name: Menu Generation Critical
@@ -76,20 +75,6 @@ async def recorded(broker: str, tmp_path: Path) -> tuple[int, int]:
             ended_ms = now_ms()
             assert alerter.stop() == 0
     return began_ms, ended_ms
-
-
-async def ledger(broker: str, from_ms: int) -> list[tuple[Any, ...]]:
-    """What the alerter has put on record of its verdicts."""
-    rows = await read_topic(broker, "decisions.v1")
-    return sorted(essence(row) for row in rows if row["kind"] in LEDGER and row["at"] >= isoformat_of(from_ms))
-
-
-def essence(row: dict[str, Any]) -> tuple[Any, ...]:
-    """All of a row but the time of day; rules that the time of day judges say the same, with the seconds they have counted to."""
-    names = ["rule", "kind", "verdict", "state", "labels", "series"]
-    if row["rule"] not in WATCHES_PIPELINE:
-        names += ["decision_id", "window_from", "window_to", "judged_to", "reason", "terms", "gates"]
-    return tuple(json.dumps(row[name], sort_keys=True) if isinstance(row[name], dict | list) else row[name] for name in names)
 
 
 @pytest.mark.long
