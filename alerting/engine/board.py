@@ -6,7 +6,7 @@ The order of flushes, repeats of them and older versions make no difference to w
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from alerting.engine.measure import Measure, MeasureKey, PaneSeries, pane_of
@@ -158,11 +158,26 @@ class Board:
             return counted
         counts = [0] * len(self.partitions)
         fed_by = measure.fed_by.get(measure.rows.get(series, -1), set())
-        metric = self._metrics[_metric_of(measure.key)]
-        for pane in range(from_pane, to_pane):
-            for partition, cell in metric.cells.get(pane, {}).items():
-                counts[partition] += sum(cell.counts[row] for one in fed_by if (row := cell.rows.get(one)) is not None)
+        for partition, cell in self._cells(measure, from_pane, to_pane):
+            counts[partition] += sum(cell.counts[row] for one in fed_by if (row := cell.rows.get(one)) is not None)
         return counts
+
+    def all_events_by_partition(self, measure: Measure, from_pane: int, to_pane: int) -> dict[Series, list[int]]:
+        """The same of all series at once: for many of them it is cheaper to go through the panes once."""
+        counts: dict[Series, list[int]] = {series: [0] * len(self.partitions) for series in measure.rows}
+        feeds: dict[PaneSeries, list[int]] = {}
+        for series, row in measure.rows.items():
+            feeds.update(dict.fromkeys(measure.fed_by[row], counts[series]))
+        for partition, cell in self._cells(measure, from_pane, to_pane):
+            for one, row in cell.rows.items():
+                if (of_series := feeds.get(one)) is not None:
+                    of_series[partition] += cell.counts[row]
+        return counts
+
+    def _cells(self, measure: Measure, from_pane: int, to_pane: int) -> Iterator[tuple[int, _Cell]]:
+        cells = self._metrics[_metric_of(measure.key)].cells
+        for pane in range(from_pane, to_pane):
+            yield from cells.get(pane, {}).items()
 
     def _measure(self, key: MeasureKey, panes: int) -> None:
         metric = self._metrics.setdefault(_metric_of(key), _MetricPanes())

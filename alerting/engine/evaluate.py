@@ -7,7 +7,8 @@ False needs all partitions in and none of them stalled. Everything else is unkno
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 from alerting.engine.baseline import MIN_WEEKS, Usual
@@ -24,6 +25,8 @@ from schemas.alert import Verdict
 #: behind by construction (a flush every 2 s, caught_up_at - 2 s).
 LEVEL_WITHIN_MS: Final = 10_000
 
+_NO_BUCKETS: Final[Mapping[int, int]] = MappingProxyType({})
+
 #: What chance can do to it, and what events that are still to come can: parts of all events, numbers of them, or values of each.
 Nature = Literal["ratio", "count", "average"]
 
@@ -36,8 +39,7 @@ class Asked(NamedTuple):
     min_events: int
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """What is known of a quantity over [window_from_ms, window_to_ms): numerator and denominator in its unit.
 
     value: where it is not just the one by the other, or is known already; buckets: of a quantile of panes.
@@ -50,7 +52,7 @@ class Sample:
     numerator: float
     denominator: int
     value: float | None = None
-    buckets: Mapping[int, int] = field(default_factory=dict)
+    buckets: Mapping[int, int] = _NO_BUCKETS
     usual: Usual | None = None
     expected: float | None = None
     answered: bool = True

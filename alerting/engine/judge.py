@@ -138,7 +138,7 @@ class Judge:
                 judged_to_ms = min(window_to_ms, reached_ms)
                 if judged_to_ms not in standing:
                     standing[judged_to_ms] = self._standing(judged_to_ms)
-                totals = Totals() if len(all_series) > 1 else None
+                totals = Totals(self.board) if len(all_series) > 1 else None
                 for series in sorted(all_series):
                     yield self._judged(rule, series, window_to_ms, judged_to_ms, standing[judged_to_ms], totals=totals)
 
@@ -217,7 +217,8 @@ class Judge:
         totals: Totals | None,
     ) -> Evidence:
         def by_partition() -> list[int]:
-            return self.board.events_by_partition(measure, series, window_ms[0] // PANE_MS, window_ms[1] // PANE_MS)
+            known = self.board if totals is None else totals
+            return known.events_by_partition(measure, series, window_ms[0] // PANE_MS, window_ms[1] // PANE_MS)
 
         sample = pane_sample(self.knowledge, rule, asked.comparison, measure, series, window_ms, totals)
         return weigh(asked, sample, standing, by_partition)

@@ -94,9 +94,10 @@ class Measure:
         self.fed_by: dict[int, set[PaneSeries]] = {}
         self._free: list[int] = []
         self._newest: int | None = None
-        self._numerators: Counts = np.zeros((1, panes), np.int64)
-        self._denominators: Counts = np.zeros((1, panes), np.int64)
-        self._by_partition: Counts | None = np.zeros((1, partitions, panes), np.int64)
+        # By pane in a ring, then by row: what nobody has written to yet takes no memory.
+        self._numerators: Counts = np.zeros((panes, 1), np.int64)
+        self._denominators: Counts = np.zeros((panes, 1), np.int64)
+        self._by_partition: Counts | None = np.zeros((panes, partitions, 1), np.int64)
         self._buckets: list[dict[int, Buckets]] = []  # row → pane → histogram; of quantiles only
         self._slides: dict[tuple[int, int], _Slide] = {}
 
@@ -125,37 +126,37 @@ class Measure:
         if gone:
             for counts in (self._numerators, self._denominators, self._by_partition):
                 if counts is not None:
-                    counts[..., gone] = 0
+                    counts[gone, ..., : len(self.rows) + len(self._free)] = 0
         self._newest = max(pane, self._newest or pane)
 
     def add(self, feed: Feed, partition: int, pane: int, count: int, millionths: int, buckets: Mapping[int, int]) -> None:
         """Count what a pane within the memory has more, or less, than before."""
-        column = pane % self.panes
+        place = pane % self.panes
         quantity = self.key.quantity
         if quantity.kind == "quantile":
             count = sum(buckets.values())
             self._add_buckets(feed.row, pane, buckets)
         if feed.in_numerator:
-            self._numerators[feed.row, column] += millionths if quantity.kind == "mean" else count
-        self._denominators[feed.row, column] += count
+            self._numerators[place, feed.row] += millionths if quantity.kind == "mean" else count
+        self._denominators[place, feed.row] += count
         if self._by_partition is not None:
-            self._by_partition[feed.row, partition, column] += count
+            self._by_partition[place, partition, feed.row] += count
 
     def tally(self, series: Series, from_pane: int, to_pane: int) -> Tally:
         """Of one series over [from_pane, to_pane)."""
         row = self.rows.get(series)
         if row is None:
             return Tally()
-        parts = self._columns(from_pane, to_pane)
+        parts = self._places(from_pane, to_pane)
         return Tally(
-            sum(int(self._numerators[row, part].sum()) for part in parts), sum(int(self._denominators[row, part].sum()) for part in parts)
+            sum(int(self._numerators[part, row].sum()) for part in parts), sum(int(self._denominators[part, row].sum()) for part in parts)
         )
 
     def tallies(self, from_pane: int, to_pane: int) -> tuple[list[int], list[int]]:
         """Numerators and denominators of all series over [from_pane, to_pane), by row."""
-        parts = self._columns(from_pane, to_pane)
+        parts, rows = self._places(from_pane, to_pane), len(self.rows) + len(self._free)
         numerators, denominators = (
-            sum((counts[:, part].sum(axis=1) for part in parts), np.zeros(len(counts), np.int64))
+            sum((counts[part, :rows].sum(axis=0) for part in parts), np.zeros(rows, np.int64))
             for counts in (self._numerators, self._denominators)
         )
         return numerators.tolist(), denominators.tolist()
@@ -174,8 +175,9 @@ class Measure:
         row = self.rows.get(series)
         if row is None or self._by_partition is None:
             return None if self._by_partition is None else [0] * self.partitions
-        counts = sum((self._by_partition[row][:, part].sum(axis=1) for part in self._columns(from_pane, to_pane)), np.zeros(1, np.int64))
-        return [int(count) for count in np.broadcast_to(counts, self.partitions)]
+        parts = self._places(from_pane, to_pane)
+        counts = sum((self._by_partition[part, :, row].sum(axis=0) for part in parts), np.zeros(self.partitions, np.int64))
+        return [int(count) for count in counts]
 
     def buckets(self, series: Series, from_pane: int, to_pane: int) -> Buckets:
         """The histogram of one series of a quantile; not to be changed."""
@@ -208,19 +210,19 @@ class Measure:
         if row is None:
             row = self.rows[series] = self._free.pop() if self._free else len(self.rows)
             self.fed_by[row] = set()
-            if row >= len(self._denominators):
+            if row >= self._denominators.shape[-1]:
                 self._grow()
             while self.is_quantile and len(self._buckets) <= row:
                 self._buckets.append({})
         return row
 
     def _grow(self) -> None:
-        self._numerators, self._denominators = (np.concatenate((c, np.zeros_like(c))) for c in (self._numerators, self._denominators))
+        rows = self._denominators.shape[-1] * 2
+        self._numerators, self._denominators = _wider(self._numerators, rows), _wider(self._denominators, rows)
         if self._by_partition is not None:
-            many = len(self._denominators) > _SERIES_BY_PARTITION
-            self._by_partition = None if many else np.concatenate((self._by_partition, np.zeros_like(self._by_partition)))
+            self._by_partition = _wider(self._by_partition, rows) if rows <= _SERIES_BY_PARTITION else None
 
-    def _columns(self, from_pane: int, to_pane: int) -> list[slice]:
+    def _places(self, from_pane: int, to_pane: int) -> list[slice]:
         if self._newest is None:
             return []
         begin, end = max(from_pane, self.oldest()), min(to_pane, self._newest + 1)
@@ -234,6 +236,14 @@ class Measure:
         for (of_row, _), slide in self._slides.items():
             if of_row == row and slide.from_pane <= pane < slide.to_pane:
                 _merge(slide.buckets, buckets, 1)
+
+
+def _wider(counts: Counts, rows: int) -> Counts:
+    """With more rows; panes without any event stay untouched."""
+    wider = np.zeros((*counts.shape[:-1], rows), np.int64)
+    for place in np.flatnonzero(counts.any(axis=tuple(range(1, counts.ndim)))):
+        wider[place, ..., : counts.shape[-1]] = counts[place]
+    return wider
 
 
 def scale(quantity: Quantity) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import Final
 
+from alerting.engine.board import Board
 from alerting.engine.condition import Comparison
 from alerting.engine.evaluate import Sample
 from alerting.engine.knowledge import Knowledge
@@ -21,8 +22,10 @@ _EXPECTED_FROM_MS: Final = 3_600_000
 class Totals:
     """Windows of all series of a measure, added up at once when many of them are looked at."""
 
-    def __init__(self) -> None:
+    def __init__(self, board: Board) -> None:
+        self._board = board
         self._windows: dict[tuple[Measure, int, int], tuple[list[int], list[int]]] = {}
+        self._partitions: dict[tuple[Measure, int, int], dict[Series, list[int]]] = {}
 
     def tally(self, measure: Measure, series: Series, from_pane: int, to_pane: int) -> Tally:
         key = (measure, from_pane, to_pane)
@@ -31,6 +34,15 @@ class Totals:
             window = self._windows[key] = measure.tallies(from_pane, to_pane)
         row = measure.rows.get(series)
         return Tally() if row is None else Tally(window[0][row], window[1][row])
+
+    def events_by_partition(self, measure: Measure, series: Series, from_pane: int, to_pane: int) -> list[int]:
+        """See `Board`."""
+        if (counted := measure.events_by_partition(series, from_pane, to_pane)) is not None:
+            return counted
+        key = (measure, from_pane, to_pane)
+        if key not in self._partitions:
+            self._partitions[key] = self._board.all_events_by_partition(*key)
+        return self._partitions[key].get(series, [0] * measure.partitions)
 
 
 def pane_sample(

@@ -62,6 +62,8 @@ def test_of_many_series_each_partitions_share_is_found_again() -> None:
         seen.fold(source.flush(), T0_MS)
     assert seen.measures[of].events_by_partition((("provider", "p7"),), 0, 1) is None
     assert by_partition(seen, of, (("provider", "p7"),)) == [4, 5]
+    at_once = seen.all_events_by_partition(seen.measures[of], pane_of(T0_MS), pane_of(now_at(10)))
+    assert (len(at_once), at_once[(("provider", "p7"),)]) == (300, [1, 2])
     assert total(seen, of, series=(("provider", "p299"),)) == Tally(6, 9)
 
 
