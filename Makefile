@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CHAOS_SEEDS ?= 1-20
 CHAOS_SECONDS ?= 60
+CHAOS_ALERTS_SEEDS ?= 1-3
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -32,7 +33,7 @@ demo: setup ## real data, live traffic and one incident, from the first failure 
 .PHONY: test
 test: setup ## all tests that need nothing more than setup brings
 	$(BIN)/python -m pytest
-	@$(BIN)/python -c 'print("Not run: make test-long (outages and the whole demo, six minutes, and git), make test-go (it needs Go), make test-browser (it needs Chromium and npm), make test-generated (it needs Node), make test-prometheus (it needs promtool), make bench-alert and make chaos (each takes half an hour and more), make bench and make outage (a quarter of an hour each), make retention (ten minutes), make chaos-selftest and make fuzz (five minutes each), make outage-sdk (three minutes).")'
+	@$(BIN)/python -c 'print("Not run: make test-long (outages and the whole demo, six minutes, and git), make test-go (it needs Go), make test-browser (it needs Chromium and npm), make test-generated (it needs Node), make test-prometheus (it needs promtool), make bench-alert and make chaos (each takes half an hour and more), make bench, make outage and make chaos-alerts (a quarter of an hour each), make retention (ten minutes), make chaos-selftest and make fuzz (five minutes each), make outage-sdk (three minutes).")'
 
 .PHONY: test-long
 test-long: setup ## brokers, engines and gateways that die, fill up and come back, and the whole demo; about six minutes
@@ -68,6 +69,10 @@ chaos: setup ## load and faults at the same time, then an oracle, for twenty see
 .PHONY: chaos-selftest
 chaos-selftest: setup ## the oracle finds four planted bugs, each for what it is; about five minutes
 	$(BIN)/python -m tests.chaos.selftest
+
+.PHONY: chaos-alerts
+chaos-alerts: setup ## fifty incidents while alerters and notifiers are killed and frozen, for three seeds; a quarter of an hour; CHAOS_ALERTS_SEEDS
+	$(BIN)/python -m tests.chaos.alerting.run --seeds $(CHAOS_ALERTS_SEEDS)
 
 .PHONY: outage
 outage: setup ## ten minutes without ClickHouse at 1,000 events/s, with an incident meanwhile; fifteen minutes; OUTAGE_SECONDS, OUTAGE_EVENTS_PER_S

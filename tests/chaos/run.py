@@ -169,7 +169,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def _many(arguments: argparse.Namespace) -> int:
     """Each seed in a process of its own."""
     turns = asyncio.Semaphore(arguments.jobs)
-    seeds = _seeds(arguments.seeds)
+    seeds = seeds_of(arguments.seeds)
     passed_on = ["--seconds", str(arguments.seconds)]
     passed_on += ["--workers", str(arguments.workers)] if arguments.workers else []
     passed_on += ["--plant", arguments.plant] if arguments.plant else []
@@ -214,7 +214,8 @@ async def _run_seed(seed: int, passed_on: list[str], sentinel: Sentinel, places:
         sentinel.forget(process.pid)
 
 
-def _seeds(text: str) -> list[int]:
+def seeds_of(text: str) -> list[int]:
+    """The seeds of "1-20" or "3,7,9"."""
     seeds: list[int] = []
     for part in text.split(","):
         first, _, last = part.partition("-")
