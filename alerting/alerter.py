@@ -26,7 +26,7 @@ from alerting.freeze import FreezeWatch
 from alerting.heartbeat import Heartbeat
 from alerting.loading import Loaded, Loader, parsed, said
 from alerting.publishing import Publisher
-from pipeline.runtime.chunk_source import ChunkSource
+from pipeline.runtime.chunk_source import ChunkSource, Limits
 from pipeline.runtime.clock import Clock, SystemClock
 from pipeline.runtime.errors import RetryAfter
 from pipeline.runtime.health import HealthServer
@@ -53,6 +53,8 @@ Decide = Callable[[Engine, int], list[Output]]
 TICK_S: Final = 0.2
 _LETTERS_S: Final = 1.0
 _PANES: Final = TopicPartition(topics.PANES.name, 0)
+#: What is open when it stops is judged again by the next alerter: a Kafka that does not answer need not hold it up.
+_LIMITS: Final = Limits(drain_timeout_s=1.5, leave_timeout_s=1.5)
 
 
 class Alerter(Service):
@@ -242,7 +244,12 @@ def create_app(settings: Settings, config: AlertingConfig | None = None) -> Shel
     alerter = Alerter(settings, config or configured(settings), beacon=app.beacon)
     chunks = app.channel(maxsize=0)
     source = ChunkSource(
-        chunks, topics.PANES.name, bootstrap_servers=settings.kafka.bootstrap_servers, group_id=GROUP_ID, resume=alerter.resume
+        chunks,
+        topics.PANES.name,
+        bootstrap_servers=settings.kafka.bootstrap_servers,
+        group_id=GROUP_ID,
+        resume=alerter.resume,
+        limits=_LIMITS,
     )
     alerter.source = source
     metrics.ACTIVE.labels(ROLE).set_function(lambda: _PANES in source.owned())
