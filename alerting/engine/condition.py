@@ -36,7 +36,7 @@ class Comparison:
     """A quantity beside a threshold. `window_ms` None means the window of the rule.
 
     against threshold: the value itself, `threshold` in the quantity's unit, 0.05 for 5% and 30000 for 30s. drop, degradation, rise: how
-    far the value is from usual times, `threshold` a ratio of these (see `deviation`). absence: the number of events, which has to be 0.
+    far the value is from usual times, `threshold` a ratio of these (see `limit`). absence: the number of events, which has to be 0.
     """
 
     text: str
@@ -56,14 +56,26 @@ class Comparison:
         """Whether a series with `labels` is selected; the quantity's own filters are not looked at."""
         return all(selector.selects(labels) for selector in self.selectors)
 
-    def holds(self, value: float) -> bool:
-        """Whether it is true of the value, or of its deviation where it needs a baseline."""
-        return OPERATORS[self.operator](value, self.threshold)
+    @property
+    def downwards(self) -> bool:
+        """Whether it is low values that make it true: `<`, a drop, or a degradation of what should be high."""
+        if self.against == "degradation":
+            return self.quantity.worse == "lower"
+        return self.against == "drop" or self.operator in {"<", "<="}
 
-    def deviation(self, value: float, baseline: float) -> float:
-        """How far `value` is from a baseline above 0, as a ratio of it: what `holds` is asked of when usual times are meant."""
-        below = self.against == "drop" or (self.against == "degradation" and self.quantity.worse == "lower")
-        return 1 - value / baseline if below else value / baseline - 1
+    def limit(self, usual: float | None = None) -> float:
+        """What the value has to pass: the threshold, or what is usual, less or more its part of it."""
+        if usual is None:
+            return self.threshold
+        return usual * (1 - self.threshold if self.downwards else 1 + self.threshold)
+
+    def holds(self, value: float, usual: float | None = None) -> bool:
+        """Whether it is true of the value, beside what is usual where it needs a baseline."""
+        if usual is None:
+            return OPERATORS[self.operator](value, self.threshold)
+        limit = self.limit(usual)
+        beyond = value < limit if self.downwards else value > limit
+        return beyond or (self.operator == ">=" and value == limit)
 
 
 @dataclass(frozen=True, slots=True)

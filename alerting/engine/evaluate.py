@@ -57,6 +57,10 @@ class Sample(NamedTuple):
     expected: float | None = None
     answered: bool = True
 
+    @property
+    def usual_value(self) -> float | None:
+        return None if self.usual is None else self.usual.value
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -67,34 +71,20 @@ class Standing:
     stalled: tuple[int, ...] = ()
 
 
-class _Limit(NamedTuple):
-    """What the value is compared with, and in which direction it has to be passed."""
-
-    value: float
-    upwards: bool
-    inclusive: bool
-
-    def passed(self, value: float) -> bool:
-        return beyond(value, self.value, self.upwards) or (self.inclusive and value == self.value)
-
-
 def weigh(asked: Asked, sample: Sample, standing: Standing, by_partition: Callable[[], Sequence[int]]) -> Evidence:
     """The verdict on one comparison. `by_partition`: events of each partition, asked for where partitions are missing."""
-    comparison, nature = asked.comparison, nature_of(asked.comparison.quantity)
+    comparison, nature = asked.comparison, nature_of(asked.comparison)
     value = float(sample.denominator) if comparison.against == "absence" else _value(comparison.quantity, sample)
     checks = list(_amount_checks(asked, sample, nature))
     holds = False
     if not held_by(checks):
-        limit = _limit(comparison, sample)
-        holds = value is not None and limit.passed(value)
+        holds = value is not None and comparison.holds(value, sample.usual_value)
         if holds:
-            checks += _chance_checks(asked, sample, nature, limit)
-        lacking = _is_lack(comparison, nature, limit)
+            checks += _chance_checks(asked, sample, nature)
+        lacking = _is_lack(comparison, nature)
         if not holds or lacking:
             checks.append(Check("pipeline", not standing.stalled, partitions=standing.stalled))
-        harmless = not standing.missing or (
-            holds and not lacking and _survives(comparison, sample, nature, limit, standing, by_partition())
-        )
+        harmless = not standing.missing or (holds and not lacking and _survives(comparison, sample, nature, standing, by_partition()))
         checks.append(Check("partitions", harmless, needed=standing.partitions, partitions=standing.missing))
     held = bool(held_by(checks))
     return Evidence(
@@ -105,7 +95,7 @@ def weigh(asked: Asked, sample: Sample, standing: Standing, by_partition: Callab
         value=value,
         numerator=sample.denominator if comparison.against == "absence" else sample.numerator,
         denominator=sample.denominator,
-        baseline=sample.expected if sample.usual is None else sample.usual.value,
+        baseline=sample.expected if sample.usual is None else sample.usual_value,
         checks=tuple(checks),
     )
 
@@ -139,9 +129,10 @@ def age_evidence(comparison: Comparison, flushed_ms: Sequence[int | None], liste
     )
 
 
-def nature_of(quantity: Quantity) -> Nature:
+def nature_of(comparison: Comparison) -> Nature:
     """A ratio of events, a number of events, or an average (a mean or a quantile) of what each has."""
-    if quantity.unit == "count":
+    quantity = comparison.quantity
+    if quantity.unit == "count" or comparison.against == "absence":
         return "count"
     ratios = {"error_ratio", "share"} | ({"reading"} if quantity.unit == "ratio" else set())
     return "ratio" if quantity.kind in ratios else "average"
@@ -155,15 +146,6 @@ def _value(quantity: Quantity, sample: Sample) -> float | None:
     if quantity.unit == "count":
         return sample.numerator
     return sample.numerator / sample.denominator if sample.denominator else None
-
-
-def _limit(comparison: Comparison, sample: Sample) -> _Limit:
-    inclusive = comparison.operator in {">=", "<="}
-    if sample.usual is None or sample.usual.value is None:
-        return _Limit(comparison.threshold, comparison.operator in {">", ">="}, inclusive)
-    below = comparison.against == "drop" or (comparison.against == "degradation" and comparison.quantity.worse == "lower")
-    share = 1 - comparison.threshold if below else 1 + comparison.threshold
-    return _Limit(sample.usual.value * share, not below, inclusive)
 
 
 def _amount_checks(asked: Asked, sample: Sample, nature: Nature) -> Iterator[Check]:
@@ -183,30 +165,28 @@ def _amount_checks(asked: Asked, sample: Sample, nature: Nature) -> Iterator[Che
         yield Check("expected", sample.usual.value >= gates.min_expected, sample.usual.value, gates.min_expected)
 
 
-def _chance_checks(asked: Asked, sample: Sample, nature: Nature, limit: _Limit) -> Iterator[Check]:
+def _chance_checks(asked: Asked, sample: Sample, nature: Nature) -> Iterator[Check]:
     """Whether chance alone could not have done it."""
-    gates, events = asked.gates, sample.denominator
-    confidence = gates.confidence
+    gates, events, upwards = asked.gates, sample.denominator, not asked.comparison.downwards
+    confidence, limit = gates.confidence, asked.comparison.limit(sample.usual_value)
     if nature == "ratio":
         numerator = round(sample.numerator)
-        against = failures(numerator, events, limit.upwards)
+        against = failures(numerator, events, upwards)
         yield Check("errors", against >= gates.min_errors, against, gates.min_errors)
         if confidence:
-            bound = ratio_bound(numerator, events, confidence, limit.upwards)
-            yield Check("confidence", beyond(bound, limit.value, limit.upwards), bound, limit.value)
+            bound = ratio_bound(numerator, events, confidence, upwards)
+            yield Check("confidence", beyond(bound, limit, upwards), bound, limit)
     elif nature == "count" and sample.usual is not None and confidence:
-        bound = count_bound(events, confidence, limit.upwards)
-        yield Check("confidence", beyond(bound, limit.value, limit.upwards), bound, limit.value)
+        bound = count_bound(events, confidence, upwards)
+        yield Check("confidence", beyond(bound, limit, upwards), bound, limit)
 
 
-def _is_lack(comparison: Comparison, nature: Nature, limit: _Limit) -> bool:
+def _is_lack(comparison: Comparison, nature: Nature) -> bool:
     """Whether it is a lack of events, or low values, that make it true: then nothing is known before everything is in."""
-    return comparison.against == "absence" or (nature != "ratio" and not limit.upwards)
+    return comparison.downwards and nature != "ratio"
 
 
-def _survives(
-    comparison: Comparison, sample: Sample, nature: Nature, limit: _Limit, standing: Standing, by_partition: Sequence[int]
-) -> bool:
+def _survives(comparison: Comparison, sample: Sample, nature: Nature, standing: Standing, by_partition: Sequence[int]) -> bool:
     """Whether the limit is still passed when every missing partition brings what would change that most.
 
     That is as many events as the busiest partition that is in, each on the other side of the limit.
@@ -220,9 +200,9 @@ def _survives(
     quantile = comparison.quantity.quantile
     if quantile is not None:
         value = quantile_of(sample.buckets, quantile, to_come)
-        return value is not None and limit.passed(value)
-    numerator = sample.numerator + (0 if limit.upwards else to_come)
-    return limit.passed(numerator / (sample.denominator + to_come))
+        return value is not None and comparison.holds(value, sample.usual_value)
+    numerator = sample.numerator + (to_come if comparison.downwards else 0)
+    return comparison.holds(numerator / (sample.denominator + to_come), sample.usual_value)
 
 
 def _decide(node: Node, indices: Iterator[int], evidence: Sequence[Evidence]) -> tuple[Verdict, int]:

@@ -35,7 +35,7 @@ def ratio_holds(gates: Gates, comparison: Comparison, numerator: int, denominato
         return False
     if not comparison.holds(numerator / denominator):
         return False
-    upwards = comparison.operator in {">", ">="}
+    upwards = not comparison.downwards
     if failures(numerator, denominator, upwards) < gates.min_errors:
         return False
     return not gates.confidence or beyond(ratio_bound(numerator, denominator, gates.confidence, upwards), comparison.threshold, upwards)

@@ -110,21 +110,23 @@ def test_the_operators_compare_as_written(operator: str, below: int, equal: int,
 
 
 @pytest.mark.parametrize(
-    ("text", "value", "baseline", "deviation"),
+    ("text", "usual", "limit", "downwards"),
     [
-        ("feature_usage[1h] drop > 30%", 60, 100, 0.4),
-        ("feature_usage[1h] rise > 30%", 150, 100, 0.5),
-        ("p95_time[15m] degradation > 50%", 3_000, 2_000, 0.5),
-        ("full_success_rate[15m] degradation > 50%", 0.25, 1.0, 0.75),
-        ("p95_time[15m] drop > 50%", 500, 2_000, 0.75),
+        ("feature_usage[1h] drop > 30%", 100, 70, True),
+        ("feature_usage[1h] rise > 30%", 100, 130, False),
+        ("p95_time[15m] degradation > 50%", 2_000, 3_000, False),
+        ("full_success_rate[15m] degradation > 25%", 0.8, 0.6, True),
+        ("p95_time[15m] drop > 50%", 2_000, 1_000, True),
     ],
 )
-def test_deviations_are_parts_of_usual_times(text: str, value: float, baseline: float, deviation: float) -> None:
-    """A drop is how far below, a rise how far above; a degradation is a rise of what is worse when higher, and a drop of the rest."""
+def test_deviations_are_parts_of_usual_times(text: str, usual: float, limit: float, downwards: bool) -> None:
+    """A drop is below, a rise above; a degradation is a rise of what is worse when higher, and a drop of the rest."""
     comparison = only(text)
-    assert comparison.needs_baseline
-    assert comparison.deviation(value, baseline) == pytest.approx(deviation)
-    assert comparison.holds(comparison.deviation(value, baseline)) is (deviation > comparison.threshold)
+    assert (comparison.needs_baseline, comparison.downwards) == (True, downwards)
+    assert comparison.limit(usual) == pytest.approx(limit)
+    assert [comparison.holds(limit * share, usual) for share in (0.99, 1.01)] == [downwards, not downwards]
+    assert not comparison.holds(comparison.limit(usual), usual)
+    assert only(text.replace(">", ">=")).holds(comparison.limit(usual), usual)
 
 
 def test_absence_is_true_of_no_events() -> None:

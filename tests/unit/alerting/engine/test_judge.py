@@ -121,6 +121,17 @@ def test_a_producer_that_falls_silent_is_absent(before: list[Pane], now: int, sa
     assert verdicts(judge, level(current, 595), 595)["shop"] == said
 
 
+@pytest.mark.parametrize("quantity", ["error_rate", "avg_time", "p95_time", "menus"])
+def test_whatever_is_measured_can_be_absent(quantity: str) -> None:
+    """Of a ratio, a mean or a quantile it is the events that are missed: no number of failures is asked for."""
+    of = rule(f"absent({quantity})", more=", window: 10m")
+    labels = {"provider": "a", "outcome": "full"}
+    before = [pane("menu_generation", labels, -600 * slot - 10, 10, total=9, buckets={3: 10}) for slot in range(6)]
+    judge = judge_of(of, flushes=[*level(before, -5), *level([], 589)], at_s=589)
+    (judgement,) = judge.flush(flush(0, 595), now_at(595))
+    assert (judgement.verdict, judgement.deciding.value, judgement.deciding.baseline) == ("true", 0, 10)
+
+
 def test_absence_is_held_while_a_partition_is_missing_or_does_not_flush() -> None:
     """What would disprove it may lie in the partition that is away."""
     judge = judge_of(ABSENT, flushes=[*level(usual_hour(10), -5), *level([], 589)[:11]], at_s=589)
