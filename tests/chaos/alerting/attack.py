@@ -17,7 +17,7 @@ from tests.chaos.processes import until
 #: Nobody of a role may act for the session of one that is gone, and for as long as it takes to start and to read the topics.
 _ACTS_WITHIN_S: Final = 40.0
 #: What does not come to the place of its order is struck wherever it is.
-_OBEYS_WITHIN_S: Final = 6.0
+_OBEYS_WITHIN_S: Final = 12.0
 _ASKED: Final = "asked "
 
 Say = Callable[[str], None]

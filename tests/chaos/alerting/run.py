@@ -35,7 +35,9 @@ INCIDENTS: Final = 50
 ONSETS_S: Final = 60
 #: Of the last one: it is broken, its window goes on, it keeps firing, and something is late.
 LASTS_S: Final = 90
-_QUIET_WITHIN_S: Final = 90.0
+_QUIET_WITHIN_S: Final = 120.0
+#: When nobody is struck any more receivers go on failing for so long: what has been put off is delivered to them.
+_WELL_AFTER_S: Final = 30.0
 _AROUND_S: Final = 120.0
 #: What must have happened for a run to count, by the counters.
 _COUNTS: Final = ("kills", "freezes", "zombies", "retries", "resent", "duplicates_absorbed")
@@ -91,8 +93,8 @@ async def attacked(options: Options, folder: Path) -> Outcome:
         async with asyncio.TaskGroup() as group:
             group.create_task(load.run(seconds))
             group.create_task(attack.run(strikes(options.seed, seconds - 10)))
-        office.well = True
         await all_ready(running)
+        asyncio.get_running_loop().call_later(_WELL_AFTER_S, office.get_well)
         topics, unquiet = await at_rest(running.kafka, wrong, _QUIET_WITHIN_S)
         world = World(
             wrong,

@@ -14,14 +14,17 @@ ROLES: Final[tuple[RoleName, ...]] = ("alerter", "notifier")
 #: Longer than the group's session timeout (10 s): the other one has taken over when it wakes up.
 ASLEEP_S: Final = (13.0, 17.0)
 FIRST_S: Final = 6.0
-#: A role is left alone for about as long as it takes the other one to take over.
+#: A role is left alone for about as long as it takes the other one to take over, and now and then so long that it gets something done.
 PAUSE_S: Final = (5.0, 8.0)
+CALM_S: Final = 12.0
+_CALM_EVERY: Final = 5
 #: Places in a process where it is killed or frozen: sides of what it writes to Kafka, and calls it has made whose answer is to come.
 PLACES: Final[dict[RoleName, tuple[str, ...]]] = {
     "alerter": ("before alerts.v1", "after alerts.v1", "before escalations.v1", "after escalations.v1"),
     "notifier": (
         "asked chat.postMessage",
         "asked chat.update",
+        "asked conversations.history",
         "asked conversations.replies",
         "asked enqueue",
         "before deliveries.v1",
@@ -81,6 +84,7 @@ def strikes(seed: int, seconds: float) -> list[Strike]:
         )
         at_s += chance.uniform(*PAUSE_S)
         turn += 1
+        at_s += CALM_S if len(found) % _CALM_EVERY == 0 else 0.0
     return found
 
 
