@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from alerting.engine.board import LATE_MS, Board
 from alerting.engine.condition_text import parse_condition
 from alerting.engine.measure import MeasureKey, Tally, pane_of, quantile_of
@@ -188,6 +190,19 @@ def test_a_forgotten_series_makes_room_for_another() -> None:
     seen.fold(source.menus(late_s, 1, provider="third").flush(), T0_MS)
     numbers = {series: total(seen, of, late_s - 60, late_s + 10, series) for series in seen.measures[of].rows}
     assert numbers == {(("provider", "next"),): Tally(0, 1), (("provider", "third"),): Tally(0, 1)}
+
+
+@pytest.mark.parametrize("between", [True, False])
+def test_a_pane_takes_the_place_of_one_that_is_forgotten(between: bool) -> None:
+    """The ring has gone round once, step by step or in one leap: of what was there before nothing is left."""
+    seen, source = board(partitions=1), Source(0)
+    seen.fold(source.menus(5, 100).flush(), T0_MS)
+    lap_s = 10 * seen.measures[ERRORS].panes
+    if between:
+        seen.fold(source.menus(lap_s - 5, 1).flush(), T0_MS)
+    seen.fold(source.menus(lap_s + 5, 7).flush(), T0_MS)
+    assert total(seen, from_s=lap_s, to_s=lap_s + 60) == Tally(0, 7)
+    assert seen.events_by_partition(seen.measures[ERRORS], (), pane_of(now_at(lap_s)), pane_of(now_at(lap_s + 60))) == [7]
 
 
 def test_metrics_that_no_rule_uses_take_no_room() -> None:
