@@ -188,7 +188,7 @@ class Notifier(Service):
 
     def _made_receivers(self) -> dict[str, Receiver]:
         assert self._session is not None
-        return make_receivers(self._settings, self._config, self._session)
+        return make_receivers(self._settings, self._config, self._session, self._may_send)
 
     def _open_outbox(self) -> Outbox:
         self._outbox = Outbox(

@@ -16,6 +16,7 @@ from alerting.notify.breaker import Breaker
 from alerting.notify.receiver import Attempt, Notification, Receiver
 from alerting.notify.sending import Sending, delivery_of, intent_reason, next_delay_s
 from pipeline.runtime.clock import Clock
+from pipeline.runtime.errors import TelemetryError
 from schemas.delivery import Delivery, DeliveryOutcome
 
 log = structlog.get_logger(__name__)
@@ -93,6 +94,8 @@ class Line:
         await self._desk.may_send()
         try:
             return await self._receiver.send(notification)
+        except TelemetryError:
+            raise
         except Exception as error:
             log.exception("a bug in a receiver", receiver=notification.receiver, incident_key=notification.event.incident_key)
             return Attempt("rejected", reason=f"a bug of the notifier, {type(error).__name__}; its log has the stack")

@@ -58,7 +58,8 @@ class Attempt:
 class Receiver(Protocol):
     """One place that can be told; of the actions it `hears`. `send` makes one attempt and does not raise for what may happen.
 
-    It takes at most `http.TOTAL_TIMEOUT_S` for each request it makes.
+    Only what `line.Desk.may_send` raises, it raises too, where it asks again between requests; each of these takes at most
+    `http.TOTAL_TIMEOUT_S`.
     """
 
     @property

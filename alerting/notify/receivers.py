@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import aiohttp
@@ -38,9 +38,11 @@ _FIELDS: Final[dict[str, frozenset[str]]] = {
 }
 
 
-def make_receivers(settings: Settings, config: AlertingConfig, session: aiohttp.ClientSession) -> dict[str, Receiver]:
-    """Every receiver of routes.yaml, by name; `check_settings` has looked at them."""
-    return {name: _make(kind_of(config, name), settings.receiver(name), session) for name in config.receivers}
+def make_receivers(
+    settings: Settings, config: AlertingConfig, session: aiohttp.ClientSession, may_send: Callable[[], Awaitable[None]]
+) -> dict[str, Receiver]:
+    """Every receiver of routes.yaml, by name; `check_settings` has looked at them. `may_send` is asked as in `line.Desk`."""
+    return {name: _make(kind_of(config, name), settings.receiver(name), session, may_send) for name in config.receivers}
 
 
 def routes_of(settings: Settings, config: AlertingConfig) -> dict[str, tuple[str, ...]]:
@@ -71,11 +73,11 @@ def has_address(kind: str, settings: ReceiverSettings) -> bool:
     return settings.url is not None or (kind == "slack" and settings.token is not None)
 
 
-def _make(kind: str, settings: ReceiverSettings, session: aiohttp.ClientSession) -> Receiver:
+def _make(kind: str, settings: ReceiverSettings, session: aiohttp.ClientSession, may_send: Callable[[], Awaitable[None]]) -> Receiver:
     made: Receiver = LogReceiver()
     match kind, settings:
         case "slack", ReceiverSettings(token=SecretStr() as token, channel=str(channel)):
-            made = SlackBot(session, settings.url or SecretStr(WEB_API), token, channel)
+            made = SlackBot(session, settings.url or SecretStr(WEB_API), token, channel, may_send)
         case "slack", ReceiverSettings(url=SecretStr() as url):
             made = SlackReceiver(session, url)
         case "pagerduty", ReceiverSettings(url=SecretStr() as url, routing_key=SecretStr() as routing_key):

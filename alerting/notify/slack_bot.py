@@ -7,7 +7,7 @@ Scopes: chat:write, channels:history (private channels: groups:history), metadat
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -45,11 +45,23 @@ class _NotOk(Exception):
 
 
 class SlackBot:
-    """Writes to one channel, by its id."""
+    """Writes to one channel, by its id.
+
+    A notification takes several calls. may_send is asked before each, and what it raises `send` raises: the answer to the last one may have
+    come while this process slept, and another one may have its place by now.
+    """
 
     hears = EVERYTHING
 
-    def __init__(self, session: aiohttp.ClientSession, base_url: SecretStr, token: SecretStr, channel: str) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        base_url: SecretStr,
+        token: SecretStr,
+        channel: str,
+        may_send: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._may_send = may_send
         self._session, self._base_url, self._channel = session, base_url.get_secret_value().rstrip("/"), channel
         self._headers = {"Authorization": f"Bearer {token.get_secret_value()}"}
         self._messages: dict[str, str] = {}  # group → ts
@@ -149,6 +161,7 @@ class SlackBot:
 
     async def _call(self, method: str, arguments: Mapping[str, Any], *, read: bool = False) -> dict[str, Any]:
         """Raises _NotOk unless Slack says ok."""
+        await self._may_send()
         url = f"{self._base_url}/{method}"
         if read:
             answer = await request(self._session, "GET", url, query=arguments, headers=self._headers)

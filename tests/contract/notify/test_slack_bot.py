@@ -17,6 +17,7 @@ from alerting.notify import http
 from alerting.notify.plan import Plan
 from alerting.notify.receiver import Attempt, Notification
 from alerting.notify.slack_bot import SlackBot
+from pipeline.runtime.errors import RetryAfter
 from schemas.escalation import Escalation
 from tests.contract.notify.incidents import CONTEXT, a_member, an_event, escalation_events, key, notification, of_a_group
 from tests.receivers.slack_api import CHANNEL, TOKEN, Fault, SlackApi, slack_api
@@ -24,8 +25,12 @@ from tests.receivers.slack_api import CHANNEL, TOKEN, Fault, SlackApi, slack_api
 HOSTILE = "<!channel> & <https://evil.example|click> `\r\n\x1b[31m ```" + "y" * 5000
 
 
+async def always() -> None:
+    """Nobody else has this process's place."""
+
+
 def a_bot(session: aiohttp.ClientSession, api: SlackApi, token: str = TOKEN, channel: str = CHANNEL) -> SlackBot:
-    return SlackBot(session, SecretStr(api.url), SecretStr(token), channel)
+    return SlackBot(session, SecretStr(api.url), SecretStr(token), channel, always)
 
 
 @asynccontextmanager
@@ -237,7 +242,9 @@ async def test_neither_token_nor_channel_content_comes_into_logs_or_reasons(capl
         attempts = await told(a_bot(session, api), [notification()] * 3, most_attempts=1)
         attempts += await told(a_bot(session, api, token="xoxb-wr0ng"), [notification()])
     async with aiohttp.ClientSession() as session:
-        attempts.append(await SlackBot(session, SecretStr("http://127.0.0.1:1/api"), SecretStr(TOKEN), CHANNEL).send(notification()))
+        attempts.append(
+            await SlackBot(session, SecretStr("http://127.0.0.1:1/api"), SecretStr(TOKEN), CHANNEL, always).send(notification())
+        )
     everything = repr(attempts) + caplog.text
     assert TOKEN not in everything
     assert "xoxb" not in everything
@@ -276,3 +283,25 @@ async def test_a_group_keeps_its_message_while_incidents_join_and_leave() -> Non
         text = json.dumps(api.in_channel(), ensure_ascii=False)
         assert "high resolved: host=a" in text
         assert {value for _, _, value in buttons_of(api)} == {key("a")}
+
+
+@pytest.mark.parametrize("calls", range(4))
+async def test_a_bot_that_slept_between_two_calls_makes_no_other_when_it_wakes(calls: int) -> None:
+    """Another notifier has its place after so many of its calls: looking for the message, its edit and the reply are what would follow."""
+    asked = 0
+
+    async def until_it_slept() -> None:
+        nonlocal asked
+        asked += 1
+        if asked > calls:
+            raise RetryAfter("another notifier has the partition now")
+
+    (fires, acked, _) = story(escalation_events())
+    async with workspace() as (api, session):
+        await told(a_bot(session, api), [fires])
+        before = len(api.calls)
+        bot = SlackBot(session, SecretStr(api.url), SecretStr(TOKEN), CHANNEL, until_it_slept)
+        with pytest.raises(RetryAfter):
+            await bot.send(replace(acked, resent=True))
+        assert len(api.calls) == before + calls
+        assert len(api.messages) == 2

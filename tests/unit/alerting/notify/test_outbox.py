@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from alerting.notify import http
+from alerting.notify.receiver import EVERYTHING, Attempt, Notification
 from alerting.notify.sending import Sending, next_delay_s
+from pipeline.runtime.errors import RetryAfter
 from tests.contract.notify.incidents import notification
 from tests.receivers.pagerduty import pagerduty
 from tests.receivers.server import Misbehaviour
@@ -165,3 +167,20 @@ async def test_whoever_is_superseded_sends_nothing_more() -> None:
 def test_delays_double_with_jitter_up_to_a_bound(attempts: int, retry_after_s: float, jitter: float, delay_s: float) -> None:
     """0.5 s doubling to 30 s, less up to half; never sooner than asked for; nobody can ask for more than five minutes."""
     assert next_delay_s(attempts, retry_after_s, jitter) == pytest.approx(delay_s)
+
+
+async def test_a_receiver_that_finds_between_two_requests_that_another_acts_ends_its_line() -> None:
+    """It is no bug of a receiver, and nothing is recorded: whoever has the partition sends it."""
+
+    class Sleeper:
+        hears = EVERYTHING
+
+        async def send(self, notification: Notification) -> Attempt:
+            raise RetryAfter("another notifier has the partition now")
+
+    at = Office({"slack-critical": Sleeper()}, {})
+    at.put()
+    await until(lambda: at.errors)
+    await at.outbox.close()
+    assert [str(error) for error in at.errors] == ["another notifier has the partition now"]
+    assert at.recorded == []

@@ -52,7 +52,7 @@ async def test_a_receiver_is_reached_as_routes_say_or_written_to_the_log_without
     )
     check_settings(settings, config)
     async with aiohttp.ClientSession() as session:
-        kinds = {name: type(receiver) for name, receiver in make_receivers(settings, config, session).items()}
+        kinds = {name: type(receiver) for name, receiver in make_receivers(settings, config, session, never).items()}
     assert kinds == dict.fromkeys(config.receivers, LogReceiver) | {
         "slack-critical": SlackReceiver,
         "slack-ops": SlackBot,
@@ -62,6 +62,10 @@ async def test_a_receiver_is_reached_as_routes_say_or_written_to_the_log_without
         "watchdog": WebhookReceiver,
         "anything": AppriseReceiver,
     }
+
+
+async def never() -> None:
+    raise AssertionError("nothing is sent")
 
 
 def test_who_is_only_written_to_the_log_stands_in_for_nobody(config: AlertingConfig) -> None:
