@@ -33,7 +33,7 @@ demo: setup ## real data, live traffic and one incident, from the first failure 
 .PHONY: test
 test: setup ## all tests that need nothing more than setup brings
 	$(BIN)/python -m pytest
-	@$(BIN)/python -c 'print("Not run: make test-long (outages and the whole demo, six minutes, and git), make test-go (it needs Go), make test-browser (it needs Chromium and npm), make test-generated (it needs Node), make test-prometheus (it needs promtool), make bench-alert and make chaos (each takes half an hour and more), make bench, make outage and make chaos-alerts (a quarter of an hour each), make retention (ten minutes), make chaos-selftest and make fuzz (five minutes each), make outage-sdk (three minutes).")'
+	@$(BIN)/python -c 'print("Not run: make test-long (outages and the whole demo, six minutes, and git), make test-go (it needs Go), make test-browser (it needs Chromium and npm), make test-generated (it needs Node), make test-prometheus (it needs promtool), make bench-alert and make chaos (each takes half an hour and more), make bench, make outage and make chaos-alerts (a quarter of an hour each), make retention and make chaos-selftest (ten minutes each), make fuzz (five minutes), make outage-sdk (three minutes).")'
 
 .PHONY: test-long
 test-long: setup ## brokers, engines and gateways that die, fill up and come back, and the whole demo; about six minutes
@@ -67,8 +67,9 @@ chaos: setup ## load and faults at the same time, then an oracle, for twenty see
 	$(BIN)/python -m tests.chaos.run --seeds $(CHAOS_SEEDS) --seconds $(CHAOS_SECONDS)
 
 .PHONY: chaos-selftest
-chaos-selftest: setup ## the oracle finds four planted bugs, each for what it is; about five minutes
+chaos-selftest: setup ## the oracles find six planted bugs, each for what it is; about ten minutes
 	$(BIN)/python -m tests.chaos.selftest
+	$(BIN)/python -m tests.chaos.alerting.selftest
 
 .PHONY: chaos-alerts
 chaos-alerts: setup ## fifty incidents while alerters and notifiers are killed and frozen, for three seeds; a quarter of an hour; CHAOS_ALERTS_SEEDS
