@@ -8,7 +8,7 @@ from typing import Final
 from alerting.engine.baseline import NOTHING_USUAL, Usual, hours_of, usual_of, usual_over
 from alerting.engine.condition import Comparison
 from alerting.engine.questions import HOUR_MS
-from alerting.engine.readings import ASK_EVERY_MS, STALE_AFTER_MS, Known, Question, baseline_id, baseline_question, value_id, value_question
+from alerting.engine.readings import STALE_AFTER_MS, Known, Question, asked_minute, baseline_id, baseline_question, value_id, value_question
 from alerting.engine.rule import Rule
 from alerting.engine.series import Series
 from schemas.decision import Reading
@@ -36,7 +36,7 @@ class Knowledge:
 
     def questions(self, now_ms: int) -> list[Question]:
         """Those that are due, each once a minute; what is usual in an hour no more once it is known."""
-        minute = now_ms // ASK_EVERY_MS
+        minute = asked_minute(now_ms)
         return [question for question in self._wanted(now_ms, minute) if self._is_due(question, minute)]
 
     def learn(self, reading: Reading) -> None:

@@ -19,6 +19,8 @@ MOST_SERIES: Final = 1_000
 #: The label that says how many weeks before a row of a baseline is from.
 WEEK: Final = "week"
 HOUR_MS: Final = 3_600_000
+#: What a gateway accepted in a minute is known some seconds after it: of the window's last one that is soon, and not yet.
+_CLAIMED_AFTER_MS: Final = 60_000
 #: Cohorts whose seventh day has ended: seven of them, as the days of a week are not alike.
 _COHORTS: Final = "mature AND cohort_day >= toDate('{end}') - 14 AND cohort_day <= toDate('{end}') - 8"
 
@@ -90,11 +92,13 @@ def _reading(quantity: Quantity, window_from_ms: int, window_to_ms: int) -> _Sou
             return _Source("telemetry.user_retention_7d", ratio("sum(retained)", "sum(cohort_size)"), (_COHORTS.format(end=day),))
         case "data_loss":
             table = f"telemetry.accepted_and_stored_at(end = '{end}', window_s = {window_s})"
-            return _Source(table, ratio("ifNull(sum(missing), 0)", "ifNull(sum(accepted), 0)"), ("missing IS NOT NULL",))
+            known = ("missing IS NOT NULL", f"minute < '{time(window_to_ms - _CLAIMED_AFTER_MS)[:-4]}'")
+            return _Source(table, ratio("ifNull(sum(missing), 0)", "ifNull(sum(accepted), 0)"), known)
         case "dead_letter_share":
             letters = f"(SELECT count() FROM telemetry.dead_letters WHERE kafka_topic = {quoted(topics.EVENTS.name)}"
             letters += f" AND failed_at >= '{begin}' AND failed_at < '{end}')"
-            counted = f"(SELECT sum(count) FROM telemetry.panes_before(end = '{end}', window_s = {window_s}) WHERE metric = 'events')"
+            counted = f"(SELECT sum(count) FROM telemetry.panes_before(end = '{end}', window_s = {window_s})"
+            counted += " WHERE metric = 'events' AND labels['event_type'] != 'accepted_count')"  # it belongs to a minute that was over
             return _Source("system.one", ratio(letters, f"{letters} + {counted}"), ())
         case "rate_limited_share":
             return _Source("telemetry.external_api_call", ratio("countIf(status_code = 429)", "count()"), (window,))

@@ -16,6 +16,8 @@ from schemas.timestamps import from_ms, isoformat_of, to_ms
 #: Values are asked for so often; an answer that is older than STALE_AFTER_MS is none.
 ASK_EVERY_MS: Final = 60_000
 STALE_AFTER_MS: Final = 300_000
+#: So long after a minute its events are stored: whoever asks again for what an alert says gets the same.
+STORED_AFTER_MS: Final = 5_000
 #: What has no window of its own: the cohorts a reading is about began so long before.
 NO_WINDOW_MS: Final = 15 * 86_400_000
 
@@ -34,10 +36,15 @@ class Question:
 
 
 def value_question(comparison: Comparison, by: Iterable[str], window_ms: int, now_ms: int) -> Question:
-    """The value over the window that ends with the last full minute."""
-    end_ms = now_ms // ASK_EVERY_MS * ASK_EVERY_MS
+    """The value over the window that ends with the last full minute that is stored."""
+    end_ms = asked_minute(now_ms) * ASK_EVERY_MS
     begin_ms = end_ms - (window_ms or NO_WINDOW_MS)
     return Question(value_id(comparison, by, window_ms), begin_ms, end_ms, value_sql(comparison, begin_ms, end_ms, by=by))
+
+
+def asked_minute(now_ms: int) -> int:
+    """The number of the minute whose beginning is the end of the windows that are asked for."""
+    return (now_ms - STORED_AFTER_MS) // ASK_EVERY_MS
 
 
 def baseline_question(comparison: Comparison, by: Iterable[str], hour_ms: int, rules: Iterable[str]) -> Question:

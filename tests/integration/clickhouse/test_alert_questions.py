@@ -20,8 +20,9 @@ from pipeline.clickhouse.tables import ALERTS_RAW, DEAD_LETTERS_RAW, PARTITION_P
 from schemas.decision import Reading
 from schemas.timestamps import isoformat_of
 from tests.integration.clickhouse.rows import DAY_MS, HOUR_MS, event_row, pane_row, write, write_events, write_panes
+from tests.integration.clickhouse.test_accepted_and_stored import claim, reach, read, store
 
-NOW_MS = DAY_MS + 10 * HOUR_MS + 61_000
+NOW_MS = DAY_MS + 10 * HOUR_MS + 66_000
 MINUTE_MS = DAY_MS + 10 * HOUR_MS + 60_000
 BEFORE_MS = MINUTE_MS - 100_000
 DAY_LONG_MS = 86_400_000
@@ -75,10 +76,12 @@ async def test_values_of_the_last_minutes_and_days(client: Client) -> None:
 
 
 async def test_shares_of_what_was_refused_or_lost(client: Client) -> None:
-    """Dead letters over all that came; nothing accepted is no share at all."""
+    """Dead letters over all that came but the claims of gateways; nothing accepted is no share at all."""
     assert rows(await ask(client, question("data_loss[15m] > 0.1%"))) == [({}, 0, 0, None)]
     assert rows(await ask(client, question("dead_letter_share[15m] > 1%"))) == [({}, 0, 0, None)]
-    await write_panes(client, [pane_row("events", {"event_type": "payment", "service": "a"}, BEFORE_MS // 10_000 * 10_000, count=97)])
+    came = {"payment": 97, "accepted_count": 50}
+    pane_ms = BEFORE_MS // 10_000 * 10_000
+    await write_panes(client, [pane_row("events", {"event_type": of, "service": "a"}, pane_ms, count=n) for of, n in came.items()])
     letters = [
         (EVENTS_TOPIC, BEFORE_MS),
         (EVENTS_TOPIC, BEFORE_MS),
@@ -90,6 +93,17 @@ async def test_shares_of_what_was_refused_or_lost(client: Client) -> None:
         client, DEAD_LETTERS_RAW, [[topic, 0, n, at_ms / 1000, "x", "", None, None, None, None] for n, (topic, at_ms) in enumerate(letters)]
     )
     assert rows(await ask(client, question("dead_letter_share[15m] > 1%"))) == [({}, 3, 100, 0.03)]
+
+
+async def test_a_loss_stays_what_it_was_when_later_claims_come(client: Client) -> None:
+    """Of the last minute of the window nobody has said yet how much was accepted: the SQL of an alert gives the same before and after."""
+    asked = question("data_loss[15m] > 0.1%")
+    for minute, offset in ((599, 100), (600, 200)):
+        await store(client, offset, offset + 1, minute=minute)
+        await read(client, offset, offset + 2, minute=minute)
+        await claim(client, 3, minute=minute, positions={3: offset + 3})
+        await reach(client, offset + 3)
+        assert rows(await ask(client, asked)) == [({}, 1, 3, 1 / 3)]
 
 
 async def test_the_retention_of_the_newest_seven_mature_days(client: Client) -> None:

@@ -24,7 +24,7 @@ SLOWER = rule("p95_time[1h] degradation > 50%")
 Row = tuple[dict[str, str], float, float, float | None]
 
 
-def reading(question: Question, *rows: Row, at_s: float = 61) -> Reading:
+def reading(question: Question, *rows: Row, at_s: float = 65) -> Reading:
     columns = ("labels", "numerator", "denominator", "value")
     return answer(question, [dict(zip(columns, row, strict=True)) for row in rows], now_at(at_s))
 
@@ -39,10 +39,10 @@ def said(judge: Judge, answered: Reading) -> list[tuple[Series, str]]:
     return [(judgement.series, judgement.held_by or judgement.verdict) for judgement in judge.reading(answered)]
 
 
-def test_values_are_asked_for_once_a_minute_over_whole_minutes() -> None:
-    """Each question once, again in the next minute; of rules that ask the same, one."""
+def test_values_are_asked_for_once_a_minute_over_whole_minutes_that_are_stored() -> None:
+    """Each question once, again five seconds after the next minute; of rules that ask the same, one."""
     judge = judge_of(EXPERIENCE, rule("satisfaction_score[7d] < 3.5", name="low"), LIMITED)
-    first = judge.questions(now_at(61))
+    first = judge.questions(now_at(65))
     assert [question.question_id for question in first] == [
         "satisfaction_score over 604800 s",
         "retention_7d",
@@ -50,8 +50,8 @@ def test_values_are_asked_for_once_a_minute_over_whole_minutes() -> None:
     ]
     assert {question.window_to_ms for question in first} == {now_at(60)}
     assert first[2].window_from_ms == now_at(60 - 900)
-    assert judge.questions(now_at(119.999)) == []
-    assert [question.window_to_ms for question in judge.questions(now_at(120))] == [now_at(120)] * 3
+    assert judge.questions(now_at(124.999)) == []
+    assert [question.window_to_ms for question in judge.questions(now_at(125))] == [now_at(120)] * 3
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_satisfaction_and_retention_are_judged_on_the_newest_answers(
 ) -> None:
     """Each with as many events as its rule asks for; a ratio by more than chance."""
     judge = judge_of(EXPERIENCE)
-    questions = judge.questions(now_at(61))
+    questions = judge.questions(now_at(65))
     for question, (numerator, denominator) in zip(questions, (ratings, cohort), strict=True):
         (last,) = said(judge, reading(question, ({}, numerator, denominator, numerator / denominator)))
     assert last == ((), verdict)
@@ -79,7 +79,7 @@ def test_satisfaction_and_retention_are_judged_on_the_newest_answers(
 def test_every_series_of_an_answer_is_judged_and_watched_ones_that_are_not_in_it() -> None:
     """A kind that nobody sent today is false again: of a count, no row is zero."""
     judge = judge_of(FEEDBACK, LIMITED.model_copy(update={"name": "limited"}))
-    (feedback, limited) = judge.questions(now_at(61))
+    (feedback, limited) = judge.questions(now_at(65))
     judge.watch("r", (("kind", "old"),))
     judge.watch("limited", (("api", "old"),))
     assert said(judge, reading(feedback, ({"kind": "idea"}, 1, 1, 1))) == [((("kind", "idea"),), "true"), ((("kind", "old"),), "false")]
@@ -91,7 +91,7 @@ def test_an_answer_that_does_not_come_makes_the_rule_unknown_after_five_minutes(
     """Once a minute, with the window's end at that minute; a new answer ends it."""
     judge = judge_of(FEEDBACK.model_copy(update={"by": ()}))
     judge.listen(now_at(60))
-    assert said(judge, reading(asked(judge, "feedback", 61), ({}, 3, 3, 3))) == [((), "true")]
+    assert said(judge, reading(asked(judge, "feedback", 65), ({}, 3, 3, 3))) == [((), "true")]
     silence = [(second, j.held_by, j.window_to_ms) for second in range(62, 500) for j in judge.tick(now_at(second))]
     assert silence == [(second, "warehouse", now_at(second)) for second in (360, 420, 480)]
     assert said(judge, reading(asked(judge, "feedback", 500), ({}, 3, 3, 3))) == [((), "true")]
@@ -108,7 +108,7 @@ def test_without_any_answer_five_minutes_count_from_when_it_listens() -> None:
 def test_the_sql_of_a_reading_is_the_question_for_its_series() -> None:
     """Of the window that was asked for, with the labels as conditions."""
     judge = judge_of(LIMITED)
-    (judgement,) = judge.reading(reading(asked(judge, "rate", 61), ({"api": "it's"}, 40, 900, 40 / 900)))
+    (judgement,) = judge.reading(reading(asked(judge, "rate", 65), ({"api": "it's"}, 40, 900, 40 / 900)))
     sql = judgement.sql(judgement.deciding)
     assert "api = 'it\\'s'" in sql
     assert "occurred_at >= '2026-11-23 09:46:00.000' AND occurred_at < '2026-11-23 10:01:00.000'" in sql
@@ -117,7 +117,7 @@ def test_the_sql_of_a_reading_is_the_question_for_its_series() -> None:
 
 def test_a_reading_is_what_its_decision_says() -> None:
     """Over the wire and back, nothing is lost; a decision of another kind has none."""
-    given = reading(asked(judge_of(LIMITED), "rate", 61), ({"api": "a"}, 1, 3, 1 / 3), ({"api": "b"}, 0, 0, None))
+    given = reading(asked(judge_of(LIMITED), "rate", 65), ({"api": "a"}, 1, 3, 1 / 3), ({"api": "b"}, 0, 0, None))
     decision = parse_decision(reading_to_decision(given, "a" * 64).model_dump_json().encode())
     assert reading_from_decision(decision) == given
     assert (decision.kind, decision.rule, decision.reason) == ("reading", given.question_id, "2 rows")
@@ -166,11 +166,11 @@ def test_without_an_answer_nothing_is_known_of_usual_times() -> None:
     panes = [pane("feature_exposure", {"flag": "new", "variant": "A"}, 1_800, 50)]
     looked = list(judge.flush(flush(0, 3_601, *panes), now_at(3_601)))
     assert {judgement.held_by for judgement in looked} == {"warehouse"}
-    first = judge.questions(now_at(3_601))
+    first = judge.questions(now_at(3_605))
     assert [question.window_from_ms for question in first] == [now_at(-3_600), now_at(0), now_at(3_600)]
-    assert judge.questions(now_at(3_659)) == []
+    assert judge.questions(now_at(3_664)) == []
     list(judge.reading(reading(first[1], *weeks({"flag": "new"}, 9, 9))))
-    assert [question.window_from_ms for question in judge.questions(now_at(3_660))] == [now_at(-3_600), now_at(3_600)]
+    assert [question.window_from_ms for question in judge.questions(now_at(3_665))] == [now_at(-3_600), now_at(3_600)]
 
 
 def test_a_degradation_is_a_longer_time_than_usual() -> None:
