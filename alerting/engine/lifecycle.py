@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from alerting.engine import announcement
 from alerting.engine.announcement import Order
@@ -30,28 +30,48 @@ SPANS_KEPT_MS: Final = 86_400_000
 _GATES_ON_DATA: Final = frozenset({"errors", "confidence"})
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A condition that is true, and not yet for as long as its rule asks: since when, and what names the incident if it becomes one."""
+class Pending(NamedTuple):
+    """A condition that is true, and not yet for as long as its rule asks; anchor_ms names the incident if it becomes one."""
 
     since_ms: int
     anchor_ms: int
+    last_true_ms: int
+
+
+class Past(NamedTuple):
+    """An incident that is over. first_ms: judgements from here to `last_ms` that find it true are old news."""
+
+    first_ms: int
+    since_ms: int
+    opened_ms: int
+    last_ms: int
+    incident_key: str
+
+
+class Standing(NamedTuple):
+    """How a series stood at some event time. since_ms: when the condition became true, None when nothing was pending or open."""
+
+    state: SeriesState
+    since_ms: int | None = None
+    incident_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
     """What is known of the incidents of one rule and series; times are event times.
 
-    open: the alert as last published, None while inactive; last_true_ms: of the newest true judgement of what is pending or open;
-    last_data_ms: of the newest look that found enough events. over: [first, last] of incidents that are over, oldest first; a
-    judgement inside one is old news. unseen: restored, and not looked at since.
+    open: the alert as last published, None while inactive; since_ms, opened_ms: when its condition became true, and had been for long
+    enough; last_true_ms, last_data_ms: of the newest look that found it true, and of the newest that found enough events.
+    over: oldest first. unseen: restored, and not looked at since.
     """
 
     open: Alert | None = None
-    pending: Pending | None = None
+    since_ms: int = 0
+    opened_ms: int = 0
     last_true_ms: int = 0
     last_data_ms: int = 0
-    over: tuple[tuple[int, int], ...] = ()
+    pending: Pending | None = None
+    over: tuple[Past, ...] = ()
     unseen: bool = False
 
     @property
@@ -59,6 +79,21 @@ class Lifecycle:
         if self.open is not None:
             return _SERIES_STATES[self.open.state]
         return "inactive" if self.pending is None else "pending"
+
+    def at(self, event_time_ms: int) -> Standing:
+        """How the series stood then, also when it is known already what came of it: judged again, the past is what it was."""
+        if self.open is not None and event_time_ms >= self.opened_ms:
+            return Standing(_SERIES_STATES[self.open.state], self.since_ms, self.open.incident_key)
+        if self.open is not None and event_time_ms >= self.since_ms:
+            return Standing("pending", self.since_ms)
+        for past in self.over:
+            if past.since_ms <= event_time_ms < past.last_ms:
+                return (
+                    Standing("firing", past.since_ms, past.incident_key)
+                    if event_time_ms >= past.opened_ms
+                    else Standing("pending", past.since_ms)
+                )
+        return Standing("inactive") if self.pending is None else Standing("pending", self.pending.since_ms)
 
 
 Step = tuple[Lifecycle, Alert | None]
@@ -78,37 +113,45 @@ def restore(alerts: Iterable[Alert], rule: Rule) -> Lifecycle:
         if alert.transition_id in seen:
             continue
         seen.add(alert.transition_id)
-        if alert.state in OPEN_STATES:
-            judged_to_ms = to_ms(alert.judged_to)
-            state = replace(state, open=announcement.slim(alert), last_true_ms=judged_to_ms, last_data_ms=judged_to_ms, unseen=True)
-        elif state.open is not None and state.open.incident_key == alert.incident_key:
-            state = _closed(state, alert, rule)
+        is_same = state.open is not None and state.open.incident_key == alert.incident_key
+        if alert.state not in OPEN_STATES:
+            state = _closed(state, alert, rule) if is_same else state
+            continue
+        judged_to_ms = to_ms(alert.judged_to)
+        if not is_same:
+            state = Lifecycle(since_ms=to_ms(alert.since), opened_ms=judged_to_ms, over=state.over, unseen=True)
+        state = replace(state, open=announcement.slim(alert))
+        if alert.state != "no_data":
+            state = replace(state, last_true_ms=judged_to_ms, last_data_ms=judged_to_ms)
     return state
 
 
 def step(state: Lifecycle, judgement: Judgement, now_ms: int) -> Step:
     """The state after `judgement`, and the alert to publish if it is a transition."""
     state = _looked_at(state, judgement)
-    if judgement.verdict == "true":
-        return _while_true(state, judgement, now_ms)
     if state.open is None:
-        return _not_pending(state, judgement), None
+        state = _follow_pending(state, judgement)
+        return _open(state, state.pending, judgement, now_ms) if judgement.verdict == "true" and state.pending else (state, None)
+    if judgement.judged_to_ms < state.since_ms:
+        return _follow_pending(state, judgement), None  # read again: what came of it is open
+    if judgement.verdict == "true":
+        return _while_true(state, state.open, judgement, now_ms)
     if judgement.verdict == "false" and ends_incident(state, judgement):
         alert = announcement.over(judgement, state.open, now_ms)
         return _closed(state, alert, judgement.rule), alert
     if judgement.held_by == "n":
-        return _without_data(state, judgement, now_ms)
-    return _with_data(state, judgement, now_ms) if _has_data(judgement) else (state, None)
+        return _without_data(state, state.open, judgement, now_ms)
+    return _with_data(state, state.open, judgement, now_ms) if _has_data(judgement) else (state, None)
 
 
 def observe(state: Lifecycle, judgement: Judgement) -> Lifecycle:
     """Take note of a judgement that an earlier alerter has acted on already."""
-    state, at_ms = _looked_at(state, judgement), judgement.judged_to_ms
-    if state.open is None:
-        return _while_pending(state, judgement) if judgement.verdict == "true" else _not_pending(state, judgement)
+    state = _looked_at(state, judgement)
+    if state.open is None or judgement.judged_to_ms < state.since_ms:
+        return _follow_pending(state, judgement)
     if judgement.verdict == "true":
         return _true_again(state, judgement)
-    return replace(state, last_data_ms=max(state.last_data_ms, at_ms)) if _has_data(judgement) else state
+    return _data_again(state, judgement) if _has_data(judgement) else state
 
 
 def acknowledge(state: Lifecycle, series: Series, order: Order, now_ms: int) -> Step:
@@ -144,21 +187,26 @@ def _looked_at(state: Lifecycle, judgement: Judgement) -> Lifecycle:
     return replace(_true_again(state, judgement), unseen=False)
 
 
-def _while_true(state: Lifecycle, judgement: Judgement, now_ms: int) -> Step:
-    at_ms, rule = judgement.judged_to_ms, judgement.rule
-    too_old = now_ms - judgement.window_to_ms > TOO_OLD_TO_PAGE_MS
-    before = state.open
-    if before is None:
-        state = _while_pending(state, judgement)
-        if state.pending is None or at_ms - state.pending.since_ms < rule.for_ms:
-            return state, None
-        begin = announcement.retro_fired if too_old else announcement.firing
-        alert = begin(judgement, state.pending.since_ms, state.pending.anchor_ms, now_ms)
-        return replace(state, open=alert, pending=None, last_data_ms=at_ms), alert
-    if before.state == "retro_fired" and not too_old:
+def _open(state: Lifecycle, pending: Pending, judgement: Judgement, now_ms: int) -> Step:
+    at_ms = judgement.judged_to_ms
+    if at_ms - pending.since_ms < judgement.rule.for_ms:
+        return state, None
+    begin = announcement.retro_fired if _is_too_old(judgement, now_ms) else announcement.firing
+    alert = begin(judgement, pending.since_ms, pending.anchor_ms, now_ms)
+    opened = Lifecycle(alert, pending.since_ms, at_ms, last_true_ms=pending.last_true_ms, last_data_ms=at_ms, over=state.over)
+    return opened, alert
+
+
+def _while_true(state: Lifecycle, before: Alert, judgement: Judgement, now_ms: int) -> Step:
+    state = _true_again(state, judgement)
+    if before.state == "retro_fired" and not _is_too_old(judgement, now_ms):
         alert = announcement.fires_after_all(judgement, before, now_ms)
-        return replace(_true_again(state, judgement), open=alert), alert
-    return _with_data(_true_again(state, judgement), judgement, now_ms)
+        return replace(state, open=alert), alert
+    return _with_data(state, before, judgement, now_ms)
+
+
+def _is_too_old(judgement: Judgement, now_ms: int) -> bool:
+    return now_ms - judgement.window_to_ms > TOO_OLD_TO_PAGE_MS
 
 
 def _true_again(state: Lifecycle, judgement: Judgement) -> Lifecycle:
@@ -166,43 +214,37 @@ def _true_again(state: Lifecycle, judgement: Judgement) -> Lifecycle:
     return replace(state, last_true_ms=max(state.last_true_ms, at_ms), last_data_ms=max(state.last_data_ms, at_ms))
 
 
-def _while_pending(state: Lifecycle, judgement: Judgement) -> Lifecycle:
-    at_ms = judgement.judged_to_ms
-    if any(first <= at_ms <= last for first, last in state.over):
-        return state
-    if state.pending is None or _lapsed(state, judgement):
-        return replace(state, pending=Pending(at_ms, judgement.anchor_ms), last_true_ms=at_ms)
-    return replace(state, last_true_ms=max(state.last_true_ms, at_ms))
+def _data_again(state: Lifecycle, judgement: Judgement) -> Lifecycle:
+    return replace(state, last_data_ms=judgement.judged_to_ms) if judgement.judged_to_ms > state.last_data_ms else state
 
 
-def _not_pending(state: Lifecycle, judgement: Judgement) -> Lifecycle:
-    """False as late as the last true look ends what was pending; unknown does once it has lasted for as long as `for`."""
-    if state.pending is None:
-        return state
-    contradicted = judgement.verdict == "false" and judgement.judged_to_ms >= state.last_true_ms
-    return Lifecycle(over=state.over) if contradicted or _lapsed(state, judgement) else state
-
-
-def _lapsed(state: Lifecycle, judgement: Judgement) -> bool:
-    return judgement.judged_to_ms - state.last_true_ms > max(judgement.rule.for_ms, PANE_MS)
+def _follow_pending(state: Lifecycle, judgement: Judgement) -> Lifecycle:
+    """True begins it, or goes on with it. False as late as the last true look ends it, and unknown once it lasts for as long as `for`."""
+    at_ms, pending = judgement.judged_to_ms, state.pending
+    if pending is not None and at_ms - pending.last_true_ms > max(judgement.rule.for_ms, PANE_MS):
+        pending = None
+    if judgement.verdict == "true" and not any(past.first_ms <= at_ms <= past.last_ms for past in state.over):
+        before = pending or Pending(at_ms, judgement.anchor_ms, at_ms)
+        pending = before._replace(last_true_ms=max(before.last_true_ms, at_ms))
+    elif judgement.verdict == "false" and pending is not None and at_ms >= pending.last_true_ms:
+        pending = None
+    return state if pending == state.pending else replace(state, pending=pending)
 
 
 def _has_data(judgement: Judgement) -> bool:
     return judgement.verdict != "unknown" or judgement.held_by in _GATES_ON_DATA
 
 
-def _with_data(state: Lifecycle, judgement: Judgement, now_ms: int) -> Step:
-    if judgement.judged_to_ms > state.last_data_ms:
-        state = replace(state, last_data_ms=judgement.judged_to_ms)
-    if state.open is None or state.open.state != "no_data":
+def _with_data(state: Lifecycle, before: Alert, judgement: Judgement, now_ms: int) -> Step:
+    state = _data_again(state, judgement)
+    if before.state != "no_data" or judgement.judged_to_ms < to_ms(before.judged_to):
         return state, None
-    alert = announcement.fires_again(judgement, state.open, now_ms)
+    alert = announcement.fires_again(judgement, before, now_ms)
     return replace(state, open=alert), alert
 
 
-def _without_data(state: Lifecycle, judgement: Judgement, now_ms: int) -> Step:
-    before = state.open
-    if before is None or before.state != "firing" or judgement.judged_to_ms - state.last_data_ms < judgement.rule.no_data_after_ms:
+def _without_data(state: Lifecycle, before: Alert, judgement: Judgement, now_ms: int) -> Step:
+    if before.state != "firing" or judgement.judged_to_ms - state.last_data_ms < judgement.rule.no_data_after_ms:
         return state, None
     alert = announcement.no_data(judgement, before, now_ms)
     return replace(state, open=alert), alert
@@ -213,8 +255,9 @@ def _closed(state: Lifecycle, alert: Alert, rule: Rule) -> Lifecycle:
 
     So is a window that ends no later than the last one that was judged: its incident would have the same name.
     """
-    first_ms, last_ms = to_ms(alert.since) - rule.longest_window_ms, to_ms(alert.judged_to)
+    last_ms = to_ms(alert.judged_to)
     if rule.keep_firing_for_ms < PANE_MS:
         last_ms = max(last_ms, to_ms(alert.window_to))
-    kept = [span for span in state.over if span[1] > last_ms - SPANS_KEPT_MS]
-    return Lifecycle(over=(*kept, (first_ms, last_ms))[-_SPANS_KEPT:])
+    kept = [past for past in state.over if past.last_ms > last_ms - SPANS_KEPT_MS]
+    past = Past(state.since_ms - rule.longest_window_ms, state.since_ms, state.opened_ms, last_ms, alert.incident_key)
+    return Lifecycle(over=(*kept, past)[-_SPANS_KEPT:])

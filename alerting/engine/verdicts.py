@@ -16,11 +16,11 @@ from typing import Final, NamedTuple
 from alerting.engine.announcement import for_gate
 from alerting.engine.evidence import Judgement
 from alerting.engine.identity import digest
-from alerting.engine.lifecycle import Lifecycle
+from alerting.engine.lifecycle import Lifecycle, Standing
 from alerting.engine.series import WHOLE, Series
-from schemas.alert import Gate, Verdict
+from schemas.alert import Verdict
 from schemas.decision import Decision, DecisionKind, SeriesState
-from schemas.timestamps import from_ms, to_ms
+from schemas.timestamps import from_ms
 
 _MINUTE_MS: Final = 60_000
 #: A series nobody has looked at for so long begins anew when it is seen again. Less than what an engine observes before it acts.
@@ -36,28 +36,17 @@ class Look(NamedTuple):
     lifecycle: Lifecycle
 
     @property
-    def state(self) -> SeriesState:
-        return self.lifecycle.state
-
-    @property
-    def gate(self) -> str:
-        """The name of the one that holds it back; '' when none does."""
-        return "for" if self.lifecycle.pending is not None and self.judgement.verdict == "true" else self.judgement.held_by
+    def standing(self) -> Standing:
+        """How the series stood at the time that was judged, which is the past when flushes are read again."""
+        return self.lifecycle.at(self.judgement.judged_to_ms)
 
     @property
     def verdict(self) -> tuple[Verdict, str]:
-        return self.judgement.verdict, self.gate
-
-    @property
-    def incident_key(self) -> str | None:
-        return None if self.lifecycle.open is None else self.lifecycle.open.incident_key
-
-    @property
-    def true_since_ms(self) -> int | None:
-        """None when nothing is pending or open."""
-        if self.lifecycle.open is not None:
-            return to_ms(self.lifecycle.open.since)
-        return None if self.lifecycle.pending is None else self.lifecycle.pending.since_ms
+        """And the gate that holds it back, '' when none does."""
+        judgement = self.judgement
+        if judgement.verdict == "true":
+            return "true", "for" if judgement.rule.for_ms and self.standing.state == "pending" else ""
+        return judgement.verdict, judgement.held_by
 
 
 @dataclass(slots=True)
@@ -112,20 +101,19 @@ def _end_minute(of_rule: _RuleLedger, reached_ms: int, now_ms: int) -> Iterator[
     if of_rule.tracks:
         yield _minute(of_rule, now_ms)
     for series, track in list(of_rule.tracks.items()):
-        if track.newest.state == "inactive" and reached_ms - track.newest.judgement.window_to_ms > FORGOTTEN_AFTER_MS:
+        if track.newest.lifecycle.state == "inactive" and reached_ms - track.newest.judgement.window_to_ms > FORGOTTEN_AFTER_MS:
             del of_rule.tracks[series]
 
 
 def _minute(of_rule: _RuleLedger, now_ms: int) -> Decision:
-    looks = [track.newest for track in of_rule.tracks.values()]
-    worst = min(looks, key=_badness)
+    stood = [(track.newest, track.newest.standing) for track in of_rule.tracks.values()]
+    worst, _ = min(stood, key=lambda one: _badness(*one))
     states: dict[SeriesState, int] = {}
-    for look in looks:
-        states[look.state] = states.get(look.state, 0) + 1
-    rule = worst.judgement.rule.name
-    return _decision(worst, "minute", digest(rule, "minute", of_rule.minute_ms, *worst.verdict), now_ms).model_copy(
-        update={"series": {state: states[state] for state in _WORST_STATES if state in states}}
-    )
+    for _, standing in stood:
+        states[standing.state] = states.get(standing.state, 0) + 1
+    decision_id = digest(worst.judgement.rule.name, "minute", of_rule.minute_ms)
+    series = {state: states[state] for state in _WORST_STATES if state in states}
+    return _decision(worst, "minute", decision_id, now_ms).model_copy(update={"series": series})
 
 
 def _record(track: _Track, now_ms: int) -> Iterator[Decision]:
@@ -146,9 +134,8 @@ def _first_recorded(look: Look) -> tuple[Verdict, str] | None:
 
 
 def _decision(look: Look, kind: DecisionKind, decision_id: str, now_ms: int, previous: Verdict | None = None) -> Decision:
-    judgement = look.judgement
-    since_ms = look.true_since_ms
-    held_for = for_gate(judgement, since_ms) if judgement.verdict == "true" and since_ms is not None else None
+    judgement, standing = look.judgement, look.standing
+    held_for = for_gate(judgement, standing.since_ms) if judgement.verdict == "true" and standing.since_ms is not None else None
     return Decision(
         decision_id=decision_id,
         rule=judgement.rule.name,
@@ -156,24 +143,20 @@ def _decision(look: Look, kind: DecisionKind, decision_id: str, now_ms: int, pre
         at=from_ms(now_ms),
         verdict=judgement.verdict,
         previous=previous,
-        reason=held_for.detail if held_for is not None and look.gate == "for" else judgement.reason(),
-        incident_key=look.incident_key,
+        reason=held_for.detail if held_for is not None and not held_for.passed else judgement.reason(),
+        incident_key=standing.incident_key,
         window_from=from_ms(judgement.deciding.window_from_ms),
         window_to=from_ms(judgement.window_to_ms),
         judged_to=from_ms(judgement.judged_to_ms),
         terms=judgement.terms,
-        gates=_gates(judgement, held_for),
+        gates=judgement.gates if held_for is None else (*judgement.gates, held_for),
         labels=dict(judgement.series),
-        state=look.state,
+        state=standing.state,
     )
 
 
-def _gates(judgement: Judgement, held_for: Gate | None) -> tuple[Gate, ...]:
-    return judgement.gates if held_for is None else (*judgement.gates, held_for)
-
-
-def _badness(look: Look) -> tuple[int, int, Series]:
-    return _WORST_STATES.index(look.state), _WORST_VERDICTS.index(look.judgement.verdict), look.judgement.series
+def _badness(look: Look, standing: Standing) -> tuple[int, int, Series]:
+    return _WORST_STATES.index(standing.state), _WORST_VERDICTS.index(look.judgement.verdict), look.judgement.series
 
 
 def _moment(look: Look) -> tuple[int, int]:
