@@ -123,7 +123,7 @@ phases = st.lists(st.tuples(st.integers(2, 24), st.sampled_from([0, 0, 4, 6, 50,
 
 
 @given(phases, st.integers(0, 1000), st.sampled_from([3, 10, 40]))
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=12)
 def test_kills_at_any_point_leave_the_same_transitions(traffic: list[tuple[int, int]], seed: int, kill_one_in: int) -> None:
     """Killed between any two sends and restarted behind, the alerters together publish the incidents of one that was never killed.
 
@@ -141,7 +141,7 @@ def test_kills_at_any_point_leave_the_same_transitions(traffic: list[tuple[int, 
 
 
 @given(phases, st.integers(0, 10))
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 def test_an_incident_opens_and_ends_in_turns_and_never_twice(traffic: list[tuple[int, int]], seed: int) -> None:
     """Of a rule and series, firing and resolved alternate, each pair has one key, no key comes back."""
     alerts = [alert for _, alert in uninterrupted(recorded([(6, 0), *traffic], seed)).published if isinstance(alert, Alert)]
@@ -154,7 +154,7 @@ def test_an_incident_opens_and_ends_in_turns_and_never_twice(traffic: list[tuple
 
 
 @given(st.integers(0, 400), st.lists(st.integers(1, 400), max_size=8))
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=12)
 def test_no_step_follows_an_acknowledgement(ack_at_s: int, restarts: list[int]) -> None:
     """Whenever it comes, and whenever the alerter is restarted, nobody is paged after it; who was due before it has been."""
     flushes = recorded([(6, 0), (6, 100)], 1)
