@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
@@ -94,20 +95,32 @@ class Alerter(Service):
 
     async def resume(self, resume: Resume) -> int:
         """Read the state for a new ownership; where to go on in `panes.v1`. Asked by the source, until Kafka answers."""
-        self._loaded = None
-        await self._stop_tail()
+        before, self._loaded = self._loaded, None
+        await self._stop_tail(before)
         async with self._acting:
             pass  # what was being published when the ownership ended is on the topics before they are read
-        while True:
+        loaded = await self._kept(before, resume)
+        while loaded is None:
             try:
                 loaded = await self._loader.load(resume)
-                break
             except RetryAfter as error:
                 log.warning("state cannot be read yet", error=str(error))
                 await asyncio.sleep(error.seconds)
         self._loaded = loaded
         self._freeze.thawed()
         return loaded.position
+
+    async def _kept(self, before: Loaded | None, resume: Resume) -> Loaded | None:
+        """The state as it is, when nobody has acted since: another member came or went, and the partition stayed here."""
+        position = max(resume.log_start, resume.committed or 0)
+        if before is None or not before.whole or self._freeze.frozen or position > before.judged_to or resume.log_end < before.judged_to:
+            return None
+        try:
+            await self._publisher.check()
+        except RetryAfter:
+            return None
+        log.info("state is kept", position=position, judged_to=before.judged_to)
+        return replace(before, position=position, begins_at=resume.log_end, begun=False)
 
     async def judge(self, chunk: Chunk) -> None:
         """Judge every flush of a chunk in order; returns once everything they led to is on Kafka, raises to have them read again."""
@@ -119,7 +132,7 @@ class Alerter(Service):
                     if not await self._act(self._judging(flush, record.timestamp)):
                         return
             if self._loaded is not None:
-                self._loaded.judged_to = record.offset + 1
+                self._loaded.judged_to = max(self._loaded.judged_to, record.offset + 1)
         chunk.done()
 
     def _judging(self, flush: Flush, at_ms: int) -> Decide:
@@ -151,7 +164,8 @@ class Alerter(Service):
 
     async def _begin(self, loaded: Loaded) -> None:
         """Say what an earlier alerter left unsaid, obey what came meanwhile, and let time act from now on."""
-        await self._act_or_reload(lambda engine, now_ms: engine.catch_up(now_ms))
+        if not loaded.caught_up:
+            await self._act_or_reload(lambda engine, now_ms: engine.catch_up(now_ms))
         commands: list[ConsumerRecord] = []
         try:
             await self._loader.commands_since(loaded, commands.append)
@@ -160,7 +174,7 @@ class Alerter(Service):
         for record in commands:
             await self._on_command(record)
         if self._loaded is loaded:
-            loaded.begun = True
+            loaded.caught_up = loaded.begun = True
             await self._follow_commands(loaded.commands_from)
             log.info("acts", judged_to=loaded.judged_to)
 
@@ -208,9 +222,10 @@ class Alerter(Service):
                 self._loaded = None
                 await self.source.rewind(_PANES)
                 return False
-            now_ms = self._clock.now_ms()
-            outputs = decide(loaded.engine, now_ms)
+            loaded.whole = False
+            outputs = decide(loaded.engine, self._clock.now_ms())
             await self._publisher.publish(loaded.engine, outputs)
+            loaded.whole = True
             self._heartbeat.published(outputs)
             return True
 
@@ -232,10 +247,12 @@ class Alerter(Service):
         self._tail = TopicTail(self._bootstrap_servers, topics.COMMANDS.name, self._on_command, from_offset=from_offset, beacon=self.beacon)
         await self._tail.start()
 
-    async def _stop_tail(self) -> None:
+    async def _stop_tail(self, loaded: Loaded | None = None) -> None:
         tail, self._tail = self._tail, None
         if tail is not None:
             await tail.stop()
+            if loaded is not None:
+                loaded.commands_from = tail.position
 
 
 def create_app(settings: Settings, config: AlertingConfig | None = None) -> ShellApp:

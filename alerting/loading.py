@@ -43,8 +43,8 @@ _CLOCKS_DIFFER_MS: Final = 5_000
 #: Readings are asked anew every minute: those that came before, and do not come again, are told with these of the last minutes.
 _DECISIONS_MS: Final = 600_000
 _PAGE_RECORDS: Final = 2_000
-#: What was judged at every flush is judged again once a second of the log: a busy second has 120 of them.
-_GATHERED_MS: Final = 1_000
+#: What was judged at every flush is judged again every other second of the log, as idle partitions flush: a busy second has 120 of them.
+_GATHERED_MS: Final = 2_000
 
 
 @dataclass(slots=True)
@@ -52,7 +52,8 @@ class Loaded:
     """An engine that knows what an earlier alerter has acted on: `panes.v1` up to `position`, `commands.v1` up to `commands_from`.
 
     Nobody is paged before `panes.v1` has been judged up to `begins_at`, its end as of the start: what is there may end an incident.
-    judged_to: how far this alerter has come; begun: whether time acts.
+    judged_to: how far this alerter has come; caught_up: it has said what an earlier one left unsaid; begun: time acts;
+    whole: all that the engine has said is on Kafka.
     """
 
     engine: Engine
@@ -60,7 +61,9 @@ class Loaded:
     begins_at: int
     commands_from: int
     judged_to: int
+    caught_up: bool = False
     begun: bool = False
+    whole: bool = True
 
 
 @dataclass(slots=True)

@@ -55,6 +55,10 @@ class Publisher:
             await self._send([_message(output) for output in outputs if is_next(output)])
         self._show(engine, [output for output in outputs if isinstance(output, Alert)])
 
+    async def check(self) -> None:
+        """Raises RetryAfter when another process has written since."""
+        await self._fence.check()
+
     async def send_letters(self) -> None:
         """Send the dead letters of what could not be read; not fenced: from whom they come makes no difference."""
         assert self._producer is not None

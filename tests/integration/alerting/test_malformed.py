@@ -5,6 +5,7 @@ from collections import Counter
 from contextlib import aclosing
 from pathlib import Path
 
+import pytest
 from aiokafka import AIOKafkaProducer
 
 from pipeline.runtime.topic_tail import pages_to_end
@@ -90,6 +91,7 @@ async def test_what_cannot_be_read_is_a_dead_letter_and_stops_nothing(broker: st
     assert set((await letters(broker)).values()) == {3 * (len(GARBAGE) + 1)}
 
 
+@pytest.mark.long
 async def test_what_another_alerter_has_said_is_read_before_anything_more_is_said(broker: str, tmp_path: Path) -> None:
     """An acknowledgement by another process that believes it acts stands on `escalations.v1`: this one reads it before its next step."""
     env = environment(broker, config=write_config(tmp_path / "config", last_step="8s"))

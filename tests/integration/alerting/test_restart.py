@@ -3,6 +3,8 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+import pytest
+
 from tests.integration.alerting.own_config import MENUS, SLOW, write_config
 from tests.integration.alerting.paging import acknowledge, events, slow_outage, steps, there_are
 from tests.integration.alerting.roles import environment, eventually, read_topic, role, traffic, until
@@ -39,6 +41,7 @@ async def test_a_step_comes_on_time_though_its_alerter_was_killed_and_none_comes
     assert len({decision["decision_id"] for decision in heartbeats}) == len(heartbeats) >= 2
 
 
+@pytest.mark.long
 async def test_an_incident_that_came_and_went_while_no_alerter_ran_pages_nobody(broker: str, tmp_path: Path) -> None:
     """All that is in the log at the start is judged before anybody is paged: it is on record as opened and resolved, and that is all."""
     env = environment(broker, config=write_config(tmp_path / "config", last_step="20s"))
@@ -51,3 +54,23 @@ async def test_an_incident_that_came_and_went_while_no_alerter_ran_pages_nobody(
             assert alerter.stop() == 0
     assert [alert["state"] for alert in await read_topic(broker, "alerts.v1") if alert["rule"] == MENUS] == ["firing", "resolved"]
     assert steps(await events(broker, MENUS)) == [("opened", None), ("resolved", None)]
+
+
+@pytest.mark.long
+async def test_a_standby_that_comes_and_goes_costs_the_other_one_nothing(broker: str, tmp_path: Path) -> None:
+    """Nobody has acted meanwhile: the state is kept instead of being read again, and an incident that spans both is told of once."""
+    env = environment(broker, config=write_config(tmp_path / "config", last_step="60s"))
+    async with traffic(broker) as load:
+        with role("alerter", env, tmp_path) as alerter:
+            await until(lambda: any(line["event"] == "acts" for line in alerter.lines()), "it acts")
+            for start in range(0, 50, 10):
+                await load.pane(start)
+            with role("alerter", env, tmp_path) as standby:
+                await until(lambda: standby.ready() and alerter.ready(), "both are ready")
+                assert standby.stop() == 0
+            await until(lambda: alerter.active() and any(line["event"] == "state is kept" for line in alerter.lines()), "it goes on")
+            await load.pane(50, good=0, failed=40, failed_ms=200_000)
+            await eventually(there_are(3, broker, MENUS), 10, "slack-critical and dev-team are paged")
+            assert alerter.stop() == 0
+            assert sum(line["event"] == "state is loaded" for line in alerter.lines()) == 1
+    assert steps(await events(broker, MENUS)) == [("opened", None), ("step_due", "slack-critical"), ("step_due", "dev-team")]
