@@ -33,10 +33,10 @@ demo: setup ## real data, live traffic and one incident, from the first failure 
 .PHONY: test
 test: setup ## all tests that need nothing more than setup brings
 	$(BIN)/python -m pytest
-	@$(BIN)/python -c 'print("Not run: make test-long (outages and the whole demo, six minutes, and git), make test-go (it needs Go), make test-browser (it needs Chromium and npm), make test-generated (it needs Node), make test-prometheus (it needs promtool), make bench-alert and make chaos (each takes half an hour and more), make bench, make outage and make chaos-alerts (a quarter of an hour each), make retention and make chaos-selftest (ten minutes each), make fuzz (five minutes), make outage-sdk (three minutes).")'
+	@$(BIN)/python -c 'print("Not run: make test-long (outages, every alert rule and the whole demo, ten minutes, and git), make test-go (it needs Go), make test-browser (it needs Chromium and npm), make test-generated (it needs Node), make test-prometheus (it needs promtool), make bench-alert and make chaos (each takes half an hour and more), make bench, make outage and make chaos-alerts (a quarter of an hour each), make retention and make chaos-selftest (ten minutes each), make fuzz (five minutes), make outage-sdk (three minutes).")'
 
 .PHONY: test-long
-test-long: setup ## brokers, engines and gateways that die, fill up and come back, and the whole demo; about six minutes
+test-long: setup ## brokers, engines and gateways that die, fill up and come back, every alert rule on live traffic, and the whole demo; about ten minutes
 	$(BIN)/python -m pytest -m long
 
 .PHONY: test-go
