@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import pickle
+from typing import Any
+
+from alerting.engine.engine import Engine
 from alerting.engine.history import History
 from alerting.engine.identity import digest
+from alerting.engine.rule import Rule
 from schemas.alert import Context, ErrorClass
 from schemas.decision import Decision
 from schemas.escalation import Escalation
 from schemas.timestamps import from_ms
-from tests.unit.alerting.stage import MENUS, STALLED, Stage, ack, alerts, new_engine, pages, states, unack, verdicts
+from tests.unit.alerting.looks import a_rule
+from tests.unit.alerting.stage import CONFIG, MENUS, STALLED, Stage, ack, alerts, new_engine, pages, states, unack, verdicts
 from tests.unit.alerting.traffic import Source, now_at
 
 DAY_S = 86_400
@@ -18,6 +24,10 @@ def broken(at_s: float = 51.2) -> Stage:
     stage.sources[0].failures(51, 400)
     stage.flush(at_s, only=[0])
     return stage
+
+
+def engine_of(rules: list[Rule], history: History | None = None) -> Engine:
+    return Engine(rules, CONFIG.policy, CONFIG.routing, history=history, partitions=1)
 
 
 def healthy(stage: Stage, from_s: int, to_s: int) -> Stage:
@@ -217,6 +227,39 @@ def test_an_incident_of_a_rule_that_is_gone_is_ended() -> None:
     assert (ended.state, ended.incident_key) == ("resolved", alerts(stage.said)[0].incident_key)
     assert pages(after.said) == [("resolved", None, None)]
     assert after.engine.open_alerts == []
+
+
+def by_provider(**more: Any) -> Rule:
+    return a_rule("error_rate > 5%", name="Providers", by=["provider"], **more)
+
+
+def test_an_incident_of_a_series_that_the_rule_does_not_have_any_more_is_ended() -> None:
+    """Judged by other labels now, or by none: the new series is not the old one."""
+    one = Source(0).failures(1, 50, provider="ollama")
+    said = engine_of([by_provider()]).on_flush(one.flush(), now_at(1), now_at(1))
+    (fired,) = alerts(said, "Providers")
+    for rule in (by_provider(labels={"team": "a"}), a_rule(name="Providers", by=["outcome"], condition="menus > 5")):
+        after = engine_of([rule], History(alerts=[(now_at(1), fired)]))
+        ended = alerts(after.catch_up(now_at(2)), "Providers")
+        assert [(alert.state, alert.incident_key) for alert in ended] == (
+            [] if "provider" in rule.by else [("resolved", fired.incident_key)]
+        )
+
+
+def test_series_that_had_an_incident_long_ago_take_no_memory() -> None:
+    """A new provider fails every hour: after a day the first ones are forgotten, and what lasts is not."""
+    engine, source = engine_of([by_provider(keep_firing_for="10s")]), Source(0)
+    engine.catch_up(now_at(0))
+    held = []
+    for hour in range(40):
+        at_s = hour * 3600
+        source.failures(at_s, 50, provider=f"p{hour}")
+        engine.on_flush(source.flush(), now_at(at_s), now_at(at_s))
+        source.menus(at_s + 60, 50, provider=f"p{hour}")
+        engine.on_flush(source.flush(), now_at(at_s + 60), now_at(at_s + 60))
+        assert engine.open_alerts == []
+        held.append(len(pickle.dumps((engine._lifecycles, engine._ended_ms))))
+    assert held[-1] < 1.1 * held[25] < 4 * held[10]
 
 
 def test_two_alerters_name_the_same_incident_alike() -> None:

@@ -318,6 +318,32 @@ def test_a_restart_gives_an_open_incident_the_benefit_of_the_doubt() -> None:
     assert quiet.unknown("n", 5600) == ["no_data"]
 
 
+def test_looks_from_before_a_published_transition_do_not_undo_it() -> None:
+    """Restarted behind, with the topic ahead: what was true before the silence began is not data that has come back."""
+    life = Life()
+    life.look("true", *range(0, 100, 10))
+    life.unknown("n", *range(100, 700, 10))
+    assert life.states == ["firing", "no_data"]
+    again = life.restarted()
+    again.look("true", *range(0, 100, 10))
+    again.unknown("n", *range(100, 900, 10))
+    assert again.said == []
+    assert again.look("true", 900) == ["firing"]
+
+
+def test_the_past_stands_as_it_was_whatever_is_known_by_now() -> None:
+    """Before, pending, open, over: from the topic alone, for an incident that lasts and for one that is over."""
+    life = Life(a_rule(for_="1m", keep_firing_for="30s"))
+    life.look("true", *range(100, 200, 10))
+    life.look("false", *range(200, 230, 10))
+    key = life.said[0].incident_key
+    for at_s, state in ((90, "inactive"), (100, "pending"), (150, "pending"), (160, "firing"), (219, "firing"), (220, "inactive")):
+        stood = life.restarted().state.at(now_at(at_s))
+        assert (at_s, stood.state, stood.incident_key) == (at_s, state, key if state == "firing" else None)
+    lasting = Life(life.rule, said=life.said[:1]).restarted().state
+    assert [lasting.at(now_at(at_s)).state for at_s in (90, 100, 159, 160, 900)] == ["inactive", "pending", "pending", "firing", "firing"]
+
+
 def test_what_was_found_about_an_incident_is_said_until_its_end() -> None:
     """Attached once, it is in every later alert."""
     life, context = Life(), Context(error_classes=(ErrorClass(error_type="Timeout", count=7),))
