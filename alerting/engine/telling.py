@@ -11,7 +11,7 @@ from alerting.engine.grouping import Group
 from alerting.engine.holds import Hold, rank, suppression
 from alerting.engine.policy import EscalationPolicy
 from alerting.engine.routing import Groups
-from schemas.alert import AlertState
+from schemas.alert import AlertState, Severity
 from schemas.decision import Decision
 from schemas.escalation import MEMBERS_LISTED, Escalation, Member, PlannedStep
 from schemas.timestamps import to_ms
@@ -34,7 +34,7 @@ class Look:
     def __init__(self, config: Configured, group: Group, states: States, hold_of: HoldOf, now_ms: int) -> None:
         self._config, self._group, self._states, self._now_ms = config, group, states, now_ms
         self._ask, self._holds = hold_of, dict[str, Hold | None]()
-        severity = next((states[key].alert.severity for key in group.open), "low")
+        severity: Severity = next((states[key].alert.severity for key in group.open), "low")
         self._severity = severity
         self._interval_ms = config.groups.interval_of(severity)
 

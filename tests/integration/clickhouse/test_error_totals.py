@@ -1,28 +1,27 @@
-"""What an error rate is of: the board of the alerter, the SQL of its alerts and the views say the same of the same jobs."""
+"""What an error rate is of: the alerter, the SQL of its alerts and the views say the same of the same jobs."""
 
 from __future__ import annotations
 
 from collections import Counter
 from uuid import uuid4
 
-from alerting.engine.board import Board, Tally
-from alerting.engine.condition import Comparison
-from alerting.engine.evidence import sql_as_judged, sql_when_closed
-from alerting.engine.quantity import Quantity
+from alerting.engine.judge import Judge
+from alerting.engine.rule import parse_rules
 from pipeline.clickhouse.client import Client
-from schemas.metrics import METRICS
 from schemas.pane import Flush, Pane
+from schemas.partitioning import EVENT_PARTITIONS
 from schemas.timestamps import from_ms
 from tests.integration.clickhouse.rows import DAY_MS, event_row, pane_row, write_events, write_panes
 
 JOBS = {"started": 40, "retried": 13, "completed": 24, "exhausted": 6}
-FAILURES = Comparison(
-    "job_errors > 5%", Quantity("job_errors", "error_ratio", "ratio", METRICS["queue_job"], "queue_job"), (), None, ">", 0.05
-)
+(RULE,) = parse_rules("""
+rules:
+  - {name: jobs, condition: queue_exhausted_rate > 5%, channels: [ops], severity: low, owner: ops, window: 1m, runbook: https://example.org}
+""")
 
 
 async def test_jobs_that_have_not_ended_are_in_no_error_rate(client: Client) -> None:
-    """6 of 30 that ended: on the alerter's board, by both statements of an alert, in the three views, and counted by hand."""
+    """6 of 30 that ended: as the alerter judges, by both statements of an alert, in the three views, and counted by hand."""
     panes = [
         Pane(
             metric="queue_job",
@@ -36,9 +35,14 @@ async def test_jobs_that_have_not_ended_are_in_no_error_rate(client: Client) -> 
         )
         for outcome, count in JOBS.items()
     ]
-    board = Board(["queue_job"], 12)
-    board.fold(Flush(source_partition=3, last_offset=99, watermark=from_ms(DAY_MS + 60_000), caught_up_at=None, panes=panes))
-    assert sum(board.tally(FAILURES, DAY_MS, DAY_MS + 60_000), Tally()) == Tally(6, 30)
+    judge, reached_ms = Judge([RULE]), DAY_MS + 60_000 - 1
+    flushes = [
+        Flush(source_partition=p, last_offset=99, watermark=from_ms(reached_ms), caught_up_at=None, panes=panes if p == 3 else [])
+        for p in range(EVENT_PARTITIONS)
+    ]
+    judgement = [judgement for flush in flushes for judgement in judge.flush(flush, reached_ms)][-1]
+    term = judgement.deciding.term
+    assert (judgement.verdict, term.numerator, term.denominator, term.value) == ("true", 6, 30, 0.2)
 
     outcomes = list(Counter(JOBS).elements())
     job = {"queue": "menus", "job_id": "j", "attempt": 1}
@@ -47,10 +51,7 @@ async def test_jobs_that_have_not_ended_are_in_no_error_rate(client: Client) -> 
         [event_row(uuid4(), offset=i, event_type="queue_job", properties=job | {"outcome": outcome}) for i, outcome in enumerate(outcomes)],
     )
     await write_panes(client, [pane_row("queue_job", pane.labels, DAY_MS, count=pane.count) for pane in panes])
-    numbers = [
-        await client.query(sql_as_judged(FAILURES, DAY_MS, DAY_MS + 60_000, [99] * 12)),
-        await client.query(sql_when_closed(FAILURES, DAY_MS, DAY_MS + 60_000)),
-    ]
+    numbers = [await client.query(sql) for sql in (judgement.sql(judgement.deciding), judgement.window_sql(judgement.deciding))]
     assert [list(rows[0].values()) for rows in numbers] == [[6, 30, 0.2], [6, 30, 0.2]]
     for view in ("error_rate", "error_rate_total"):
         rows = await client.query(f"SELECT total, errors, error_ratio FROM {view} WHERE metric = 'queue_job' AND window_s = 60")
