@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -8,7 +9,7 @@ from aiokafka.structs import ConsumerRecord
 
 from pipeline.embedded.ports import free_port
 from pipeline.runtime.errors import Stop
-from pipeline.runtime.topic_tail import TopicTail, read_to_end
+from pipeline.runtime.topic_tail import TopicTail, pages_to_end, read_to_end
 from tests.integration.runtime.topics import new_topic, numbered, produce, remove_before, until
 
 
@@ -42,6 +43,28 @@ async def test_a_log_that_ends_in_a_transaction_marker_has_an_end(kafka: str) ->
     seen: list[bytes] = []
     assert await read_to_end(kafka, topic, lambda record: seen.append(record.value)) == 2
     assert seen == [b"x"]
+
+
+async def test_a_part_of_a_topic_is_read_by_time_and_by_offset(kafka: str) -> None:
+    """From the first record of a time on, from an offset on, up to an offset; what lies outside the log is no part of it."""
+    topic = await new_topic(kafka, 1)
+    producer = AIOKafkaProducer(bootstrap_servers=kafka)
+    await producer.start()
+    for number in range(10):
+        await producer.send_and_wait(topic, b"%d" % number, timestamp_ms=1_700_000_000_000 + number * 1000)
+    await producer.stop()
+
+    async def part(from_offset: int = 0, since_ms: int | None = None, until: int | None = None) -> list[int]:
+        pages = pages_to_end(kafka, topic, from_offset=from_offset, since_ms=since_ms, until=until)
+        async with aclosing(pages):
+            return [int(record.value) async for page in pages for record in page.records]
+
+    assert await part(since_ms=1_700_000_006_500) == [7, 8, 9]
+    assert await part(since_ms=1_700_000_006_500, until=9) == [7, 8]
+    assert await part(since_ms=1_700_000_006_500, from_offset=8) == [8, 9]
+    assert await part(from_offset=3, until=5) == [3, 4]
+    assert await part(since_ms=1_800_000_000_000) == []
+    assert await part(from_offset=50, until=60) == []
 
 
 async def test_what_comes_after_the_call_is_left_to_the_tail(kafka: str) -> None:
