@@ -211,6 +211,8 @@ def _is_too_old(judgement: Judgement, now_ms: int) -> bool:
 
 def _true_again(state: Lifecycle, judgement: Judgement) -> Lifecycle:
     at_ms = judgement.judged_to_ms
+    if at_ms <= state.last_true_ms and at_ms <= state.last_data_ms:
+        return state
     return replace(state, last_true_ms=max(state.last_true_ms, at_ms), last_data_ms=max(state.last_data_ms, at_ms))
 
 
