@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,8 @@ from tests.integration.worker.stack import Role, Stack, ready
 Record = dict[str, Any]
 #: A minute of readings ends, the next one knows nothing else; then there are slow machines.
 WITHIN_S: Final = 180.0
+#: They would be held back by an outage of menus.
+_WORSE_MENUS: Final = {"Fallback Share High", "Performance Degradation"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +59,19 @@ async def play(stack: Stack, folder: Path) -> Seen:
         story = _Story(stack, at_work)
         await story.turns_bad("quiet")
         await story.begins(folder)
-        await story.until(lambda seen: [row.rule for row in _rows("quiet") if not _fires(seen, row)], "have not fired")
+        await story.until(_rows("quiet"), _fires, "have not fired")
         await story.turns_bad("unwell")
         await asyncio.to_thread(_lose_rows, stack)
-        menus = [row for row in _rows("unwell") if row.rule in {"Fallback Share High", "Performance Degradation"}]
-        await story.until(lambda seen: [row.rule for row in menus if seen.untold(row)], "have not told anybody")
+        await story.until([row for row in _rows("unwell") if row.rule in _WORSE_MENUS], _is_told, "have told nobody")
         await story.turns_bad("outage")
-        await story.until(lambda seen: [row.rule for row in _rows("quiet", "unwell", "outage") if not _fires(seen, row)], "have not fired")
-        await story.until(
-            lambda seen: [row.rule for row in _rows("quiet", "unwell", "outage") if seen.untold(row)], "have not told everybody"
-        )
+        everything = _rows("quiet", "unwell", "outage")
+        await story.until(everything, _fires, "have not fired")
+        await story.until(everything, _is_told, "have not told everybody")
         await story.asks()  # the past will have been another one once users are found to have come back
         await story.turns_good()
-        await story.until(lambda seen: [row.rule for row in _rows("outage") if not _is_over(seen, row)], "are not over")
+        await story.until(_rows("outage"), _is_over, "are not over")
         await story.stalls(worker)  # while answers of ClickHouse are waited for
-        await story.until(lambda seen: [row.rule for row in TABLE if not _is_over(seen, row)], "are not over")
+        await story.until(TABLE, _is_over, "are not over")
         await story.asks()
         return await story.seen()
 
@@ -87,12 +87,16 @@ class _Story:
         alerts, escalations, decisions, deliveries = await asyncio.gather(*(read_topic(self._stack.kafka, topic) for topic in topics))
         return Seen(alerts, escalations, decisions, deliveries, self._fired_before, self._answers)
 
-    async def until(self, missing: Callable[[Seen], list[str]], what: str) -> None:
-        """TimeoutError names the rules that are still missing."""
+    async def until(self, rows: Sequence[Row], holds: Callable[[Seen, Row], bool], what: str) -> None:
+        """TimeoutError names the rules of which it does not hold."""
         deadline = time.monotonic() + WITHIN_S
-        while left := missing(await self.seen()):
+        while True:
+            seen = await self.seen()
+            missing = [row.rule for row in rows if not holds(seen, row)]
+            if not missing:
+                return
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{', '.join(left)} {what}")
+                raise TimeoutError(f"{', '.join(missing)} {what}")
             await asyncio.sleep(1)
 
     async def asks(self) -> None:
@@ -124,19 +128,22 @@ class _Story:
 
     async def stalls(self, worker: Role) -> None:
         """No worker, until that has been noticed; and another one."""
-        (stalled,) = _rows("stalled")
         self._fired_before["stalled"] = {alert["rule"] for alert in (await self.seen()).alerts}
         await asyncio.to_thread(worker.stop)
-        await self.until(lambda seen: [] if _fires(seen, stalled) and not seen.untold(stalled) else [stalled.rule], "has told nobody")
+        await self.until(_rows("stalled"), lambda seen, row: _fires(seen, row) and _is_told(seen, row), "has told nobody")
         self._stack.start_worker()
 
 
-def _rows(*stages: Stage) -> Iterable[Row]:
+def _rows(*stages: Stage) -> list[Row]:
     return [row for row in TABLE if row.stage in stages]
 
 
 def _fires(seen: Seen, row: Row) -> bool:
     return all("firing" in seen.states(row).get(row.series_of(series), []) for series in row.series)
+
+
+def _is_told(seen: Seen, row: Row) -> bool:
+    return not seen.untold(row)
 
 
 def _is_over(seen: Seen, row: Row) -> bool:

@@ -74,16 +74,16 @@ def _ratings(stars: int) -> Second:
     return lambda at_ms: [event(at_ms + n, "satisfaction_rating", "web", rating=stars) for n in range(2)]
 
 
-def _feedback(*kinds: str) -> Second:
+def _feedback(kind: str) -> Second:
     """One every five seconds."""
-    return lambda at_ms: [event(at_ms, "feedback", "web", kind=kinds[at_ms // 5_000 % len(kinds)])] if at_ms // 1_000 % 5 == 0 else []
+    return lambda at_ms: [event(at_ms, "feedback", "web", kind=kind)] if at_ms // 1_000 % 5 == 0 else []
 
 
 _OUTAGES = ("Menu Generation Down", "Menu Generation Critical")
 TABLE = (
     Row("User Experience", "quiet", ("retention_7d < 40%",)),  # its users are in the past, and come back there
-    Row("Minor UI Bugs", "quiet", ('feedback_count{kind="ui_bug"}[1m] > 0',), _feedback("ui_bug", "bug")),
-    Row("Feature Requests", "quiet", ('feedback_count{kind="feature_request"}[1m] > 0',), _feedback("feature_request", "idea")),
+    Row("Minor UI Bugs", "quiet", ('feedback_count{kind="bug"}[1m] > 0',), _feedback("bug")),
+    Row("Feature Requests", "quiet", ('feedback_count{kind="feature_request"}[1m] > 0',), _feedback("feature_request")),
     Row("Documentation Updates", "quiet", ('feedback_count{kind="documentation"}[1m] > 0',), _feedback("documentation")),
     Row("Fallback Share High", "unwell", ("fallback_share[1m] > 20%",), _menus(9, "degraded"), _menus(3)),
     Row("Performance Degradation", "unwell", ("p95_time[1m] degradation > 50%",), _menus(3, "full", 5_000.0), _menus(3)),
