@@ -36,8 +36,6 @@ ONSETS_S: Final = 60
 #: Of the last one: it is broken, its window goes on, it keeps firing, and something is late.
 LASTS_S: Final = 90
 _QUIET_WITHIN_S: Final = 120.0
-#: When nobody is struck any more receivers go on failing for so long: what has been put off is delivered to them.
-_WELL_AFTER_S: Final = 30.0
 _AROUND_S: Final = 120.0
 #: What must have happened for a run to count, by the counters.
 _COUNTS: Final = ("kills", "freezes", "zombies", "retries", "resent", "duplicates_absorbed")
@@ -45,11 +43,12 @@ _COUNTS: Final = ("kills", "freezes", "zombies", "retries", "resent", "duplicate
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """One run."""
+    """One run. When nobody is struck any more receivers go on failing for `well_after_s`: what was put off is delivered to them."""
 
     seed: int
     incidents: int = INCIDENTS
     onsets_s: int = ONSETS_S
+    well_after_s: float = 30.0
     plant: Plant | None = None
 
 
@@ -94,7 +93,7 @@ async def attacked(options: Options, folder: Path) -> Outcome:
             group.create_task(load.run(seconds))
             group.create_task(attack.run(strikes(options.seed, seconds - 10)))
         await all_ready(running)
-        asyncio.get_running_loop().call_later(_WELL_AFTER_S, office.get_well)
+        asyncio.get_running_loop().call_later(options.well_after_s, office.get_well)
         topics, unquiet = await at_rest(running.kafka, wrong, _QUIET_WITHIN_S)
         world = World(
             wrong,
@@ -152,7 +151,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     red = []
     for seed in seeds_of(given.seeds):
         say(f"seed {seed}")
-        outcome = run_one(Options(seed, given.incidents, given.onsets_s, given.plant), keep=lambda outcome: given.keep or not outcome.green)
+        outcome = run_one(
+            Options(seed, given.incidents, given.onsets_s, plant=given.plant), keep=lambda outcome: given.keep or not outcome.green
+        )
         say(str(outcome.report))
         say(f"seed {seed}: {'green' if outcome.green else 'RED'}: {outcome}")
         red += [] if outcome.green else [seed]

@@ -46,7 +46,7 @@ def main() -> int:
     wrong = 0
     for case in CASES:
         say(f"without {case.plant}")
-        options = Options(SEED, INCIDENTS, ONSETS_S, case.plant)
+        options = Options(SEED, INCIDENTS, ONSETS_S, well_after_s=0, plant=case.plant)
         outcome = run_one(options, keep=partial(_is_wrong, case))
         problem = _problem(case, outcome)
         for difference in outcome.differences[:12]:
