@@ -136,8 +136,9 @@ class Line:
         ends = [other for other in self._waiting if other.notification.action == "resolve" and other.notification.group.group_key == key]
         instead = [n for n in (self._desk.stand_in(one.notification, stand_in) for one in (sending, *ends)) if n is not None]
         if not instead or instead[0].action != "trigger":
-            outcome: DeliveryOutcome = "rejected" if made.outcome == "rejected" else "gave_up"
-            lines, instead = [delivery_of(sending, outcome, now_ms, made)], []
+            outcome: DeliveryOutcome = "rejected" if made.outcome == "rejected" else "stale"
+            reason = made.reason if outcome == "rejected" else f"acknowledged before it was sent: {made.reason}"
+            lines, instead = [delivery_of(sending, outcome, now_ms, made, reason=reason)], []
         else:
             outcome = "failed_over"
             lines = [delivery_of(sending, outcome, now_ms, made, reason=f"{stand_in} is told instead: {made.reason}", failover=stand_in)]
@@ -172,7 +173,7 @@ class Line:
     def _say(self, sending: Sending, outcome: DeliveryOutcome, attempt: Attempt) -> None:
         notification = sending.notification
         DELIVERIES.labels(notification.receiver, outcome).inc()
-        say = log.info if outcome == "delivered" else log.warning if outcome in {"retrying", "failed_over"} else log.error
+        say = log.info if outcome in {"delivered", "stale"} else log.warning if outcome in {"retrying", "failed_over"} else log.error
         say(
             f"notification {outcome}",
             receiver=notification.receiver,

@@ -112,6 +112,18 @@ async def test_nobody_is_told_instead_once_somebody_works_on_it() -> None:
         assert slack_server.received == []
 
 
+async def test_a_page_for_a_receiver_that_is_down_needs_nobody_once_somebody_works_on_it() -> None:
+    """It is stale, not given up: who watches for pages that were lost need not be called."""
+    async with two() as (at, slack_server, pager):
+        at.wanted = False
+        pager.misbehave(*[{"status": 500}] * 4)
+        at.put("pagerduty")
+        await at.idle()
+        assert [outcome for outcome, _, _ in at.outcomes("pagerduty")] == ["retrying"] * 3 + ["stale"]
+        assert at.recorded[-1].reason == "acknowledged before it was sent: the receiver answers 500"
+        assert slack_server.received == []
+
+
 async def test_only_pages_fail_over() -> None:
     """An end that is refused is recorded as that."""
     async with two() as (at, slack_server, pager):
