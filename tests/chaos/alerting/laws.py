@@ -75,6 +75,7 @@ def no_page_lost(world: World) -> Iterator[str]:
     for (delivery_id, receiver), outcome in finals.items():
         if outcome in {"rejected", "gave_up"}:
             yield f"P1 delivery {delivery_id[:12]} for {receiver}: {outcome}"
+    yield from _stale_too_soon(world)
     for said_event in _distinct(world):
         event = said_event.value
         if event.event in _PAGES and event.notify:
@@ -83,6 +84,17 @@ def no_page_lost(world: World) -> Iterator[str]:
                 yield f"P1 {event.incident_key[:12]}: {event.event} {event.step} for {event.target} was never concluded"
             elif set(outcomes) == {"failed_over"} and not _stood_in(world, event):
                 yield f"P1 {event.incident_key[:12]}: {event.target} failed over to nobody who was told"
+
+
+def _stale_too_soon(world: World) -> Iterator[str]:
+    """What is not sent because nobody waits for it must have been acknowledged or over by then; a group's page names one of its members."""
+    settled: dict[str, list[int]] = {}
+    for said in world.escalations:
+        if said.value.event in {"acked", "resolved"}:
+            settled.setdefault(said.value.incident_key, []).append(said.at_ms)
+    for line in world.deliveries:
+        if line.value.outcome == "stale" and not any(at_ms <= line.at_ms for at_ms in settled.get(line.value.incident_key, [])):
+            yield f"P1 {line.value.action} of {line.value.incident_key[:12]} for {line.value.receiver} is called stale, and somebody waits for it"
 
 
 def _stood_in(world: World, event: Escalation) -> bool:

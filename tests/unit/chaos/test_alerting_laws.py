@@ -105,6 +105,10 @@ def failed(world: World) -> None:
     )
 
 
+def stale(world: World) -> None:
+    world.deliveries[0] = said(0, world.deliveries[0].value.model_copy(update={"outcome": "stale"}), NOTIFIER)
+
+
 def unread(world: World) -> None:
     world.deliveries[2] = replace(world.deliveries[2], process=OTHER)
     world.reads.append(Read(OTHER, "deliveries.v1", 2, BASE_MS + 1000))
@@ -135,6 +139,7 @@ WRONGS: list[tuple[str, Wrong]] = [
     ("A3 A2", nobody_heard),
     ("P1", lambda world: world.deliveries.pop(1)),
     ("P1", failed),
+    ("P1", stale),
     ("P2", lambda world: world.deliveries.append(replace(world.deliveries[0], offset=9))),
     ("D1", lambda world: world.asks.pop()),
     ("D1", lambda world: world.asks.append(an_ask(160, "trigger"))),

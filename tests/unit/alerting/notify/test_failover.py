@@ -116,7 +116,7 @@ async def test_a_page_for_a_receiver_that_is_down_needs_nobody_once_somebody_wor
     """It is stale, not given up: who watches for pages that were lost need not be called."""
     async with two() as (at, slack_server, pager):
         at.wanted = False
-        pager.misbehave(*[{"status": 500}] * 4)
+        pager.misbehave({"status": 500}, {"status": 500}, {"status": 500}, {"status": 500})
         at.put("pagerduty")
         await at.idle()
         assert [outcome for outcome, _, _ in at.outcomes("pagerduty")] == ["retrying"] * 3 + ["stale"]
