@@ -94,7 +94,7 @@ def _stale_too_soon(world: World) -> Iterator[str]:
             settled.setdefault(said.value.incident_key, []).append(said.at_ms)
     for line in world.deliveries:
         if line.value.outcome == "stale" and not any(at_ms <= line.at_ms for at_ms in settled.get(line.value.incident_key, [])):
-            yield f"P1 {line.value.action} of {line.value.incident_key[:12]} for {line.value.receiver} is called stale, and somebody waits for it"
+            yield f"P1 {line.value.action} of {line.value.incident_key[:12]} for {line.value.receiver} is stale, and somebody waits for it"
 
 
 def _stood_in(world: World, event: Escalation) -> bool:
