@@ -131,25 +131,48 @@ class Line:
         return route[here + 1] if here + 1 < len(route) else None
 
     async def _fail_over(self, sending: Sending, made: Attempt, stand_in: str) -> DeliveryOutcome:
-        """Another receiver is told instead, also of the end if that waits here already; unless somebody works on it by now."""
-        now_ms, key = self._desk.clock.now_ms(), sending.notification.group.group_key
-        ends = [other for other in self._waiting if other.notification.action == "resolve" and other.notification.group.group_key == key]
-        instead = [n for n in (self._desk.stand_in(one.notification, stand_in) for one in (sending, *ends)) if n is not None]
-        if not instead or instead[0].action != "trigger":
-            outcome: DeliveryOutcome = "rejected" if made.outcome == "rejected" else "stale"
-            reason = made.reason if outcome == "rejected" else f"acknowledged before it was sent: {made.reason}"
-            lines, instead = [delivery_of(sending, outcome, now_ms, made, reason=reason)], []
-        else:
-            outcome = "failed_over"
-            lines = [delivery_of(sending, outcome, now_ms, made, reason=f"{stand_in} is told instead: {made.reason}", failover=stand_in)]
-        begun = [Sending(notification, now_ms) for notification in instead]
-        lines += [delivery_of(one, "intended", now_ms, reason=intent_reason(one.notification)) for one in begun]
-        await self._desk.record(lines)
-        self._waiting = deque(other for other in self._waiting if other is not sending)
-        self._say(sending, outcome, made)
+        """Another receiver is told instead; unless somebody works on it by now.
+
+        If the end waits here already, it is told of that too, once: after every page of the group that waits here.
+        """
+        now_ms, ends = self._desk.clock.now_ms(), self._ends_of(sending)
+        pages = [one for one in self._waiting if one is sending or (ends and self._is_like(sending, one, stand_in))]
+        lines: list[Delivery] = []
+        begun: list[Sending] = []
+        outcomes: list[DeliveryOutcome] = []
+        for page in pages:
+            line, instead = self._handed_on(page, made if page is sending else _DOWN, stand_in, now_ms)
+            lines.append(line)
+            outcomes.append(line.outcome)
+            begun += [] if instead is None else [Sending(instead, now_ms)]
+        if begun:
+            told = (self._desk.stand_in(end.notification, stand_in) for end in ends)
+            begun += [Sending(notification, now_ms) for notification in told if notification is not None]
+        await self._desk.record(lines + [delivery_of(one, "intended", now_ms, reason=intent_reason(one.notification)) for one in begun])
+        self._waiting = deque(other for other in self._waiting if not any(other is page for page in pages))
+        for page, outcome in zip(pages, outcomes, strict=True):
+            self._say(page, outcome, made if page is sending else _DOWN)
         for one in begun:
             self._desk.put(one)
-        return outcome
+        return next(outcome for page, outcome in zip(pages, outcomes, strict=True) if page is sending)
+
+    def _ends_of(self, sending: Sending) -> list[Sending]:
+        key = sending.notification.group.group_key
+        return [one for one in self._waiting if one.notification.action == "resolve" and one.notification.group.group_key == key]
+
+    def _is_like(self, sending: Sending, other: Sending, stand_in: str) -> bool:
+        """Whether it is a page about the same group that the same receiver can take."""
+        return other.notification.group.group_key == sending.notification.group.group_key and self._next_of(other) == stand_in
+
+    def _handed_on(self, page: Sending, made: Attempt, stand_in: str, now_ms: int) -> tuple[Delivery, Notification | None]:
+        """The last line of a page here, and what the other one is told; None: nobody waits for it any more."""
+        instead = self._desk.stand_in(page.notification, stand_in)
+        if instead is not None:
+            reason = f"{stand_in} is told instead: {made.reason}"
+            return delivery_of(page, "failed_over", now_ms, made, reason=reason, failover=stand_in), instead
+        if made.outcome == "rejected":
+            return delivery_of(page, "rejected", now_ms, made), None
+        return delivery_of(page, "stale", now_ms, made, reason=f"acknowledged before it was sent: {made.reason}"), None
 
     async def _pause(self, seconds: float) -> None:
         """Before the next attempt; pages that others can take do not wait for it while the breaker is open."""
@@ -167,7 +190,7 @@ class Line:
 
     async def _fail_over_the_others(self) -> None:
         for sending in list(self._waiting)[1:]:
-            if (stand_in := self._next_of(sending)) is not None:
+            if any(one is sending for one in self._waiting) and (stand_in := self._next_of(sending)) is not None:
                 await self._fail_over(sending, _DOWN, stand_in)
 
     def _say(self, sending: Sending, outcome: DeliveryOutcome, attempt: Attempt) -> None:

@@ -101,6 +101,21 @@ async def test_the_end_of_what_was_failed_over_follows_it() -> None:
         assert [body["event_action"] for body in pager.accepted()] == ["resolve"]
 
 
+async def test_the_end_follows_all_pages_that_were_failed_over_and_is_told_once() -> None:
+    """Three pages of a group and its end wait: whoever stands in is told of each page, and then once of the end."""
+    async with two() as (at, slack_server, pager):
+        pager.misbehave({"status": 400})
+        for number in range(3):
+            page = told_of(an_event("step_due", target="pagerduty", step=0, number=number), "trigger", "pagerduty")
+            at.outbox.put(Sending(page, at.clock.now_ms()))
+        at.outbox.put(Sending(notification("resolve", "pagerduty"), at.clock.now_ms()))
+        await at.idle()
+        told = [body["blocks"][0]["text"]["text"].rsplit(maxsplit=1)[-1] for body in slack_server.accepted()]
+        assert told == ["fires", "fires", "fires", "resolved"]
+        assert [body["event_action"] for body in pager.accepted()] == ["resolve"]
+        assert [outcome for outcome, _, _ in at.outcomes("pagerduty")] == ["failed_over"] * 3 + ["delivered"]
+
+
 async def test_nobody_is_told_instead_once_somebody_works_on_it() -> None:
     """Acknowledged while it was tried: the failure is recorded, and that is all."""
     async with two() as (at, slack_server, pager):
