@@ -40,7 +40,7 @@ def steps_once(world: World) -> Iterator[str]:
         steps = Counter((said.value.step, said.value.target) for said in events if said.value.event == "step_due")
         yield from (f"A2 {key[:12]}: step {step} for {target} is due {count} times" for (step, target), count in steps.items() if count > 1)
         for target in CHANNELS:
-            if (0, target) not in steps and not _ended_before_the_wait(events):
+            if (0, target) not in steps and names["acked"] == 0:
                 yield f"A2 {key[:12]}: {target} was never paged"
         if names["acked"] == 0 and (1, LATER) not in steps:
             yield f"A2 {key[:12]}: nobody acknowledged, and {LATER} was never paged"
@@ -204,8 +204,3 @@ def _group_and_receiver(message: dict[str, object]) -> str:
 
 def _distinct(world: World) -> list[Said[Escalation]]:
     return firsts(world.escalations, lambda event: event.escalation_id)
-
-
-def _ended_before_the_wait(events: list[Said[Escalation]]) -> bool:
-    """Acknowledged or over before anybody was told."""
-    return all(said.value.event in {"opened", "acked", "resolved"} for said in events) and len(events) > 1
