@@ -172,7 +172,7 @@ class Line:
             return delivery_of(page, "failed_over", now_ms, made, reason=reason, failover=stand_in), instead
         if made.outcome == "rejected":
             return delivery_of(page, "rejected", now_ms, made), None
-        return delivery_of(page, "stale", now_ms, made, reason=f"acknowledged before it was sent: {made.reason}"), None
+        return delivery_of(page, "stale", now_ms, made, reason=f"nobody waits for it any more: {made.reason}"), None
 
     async def _pause(self, seconds: float) -> None:
         """Before the next attempt; pages that others can take do not wait for it while the breaker is open."""

@@ -65,13 +65,16 @@ class Plan:
         return self._known.get(notification.delivery_id)
 
     def stand_in(self, failed: Notification, receiver: str) -> Notification | None:
-        """`receiver` is to be told in place of the one that could not be; None: everything has been acknowledged meanwhile."""
+        """`receiver` is to be told in place of the one that could not be; None: everything has been acknowledged meanwhile, or is over.
+
+        Who has been told of a group that is over hears of its end, or has: a page after that would open it again, for good.
+        """
         key = failed.group.group_key
         group = self._groups.get(key)
         instead_of = failed.stands_in_for or failed.receiver
         first = True
         if group is not None:
-            if failed.action == "trigger" and group.is_acknowledged:
+            if failed.action == "trigger" and (group.is_acknowledged or (group.over and receiver in group.told)):
                 return None
             first = receiver not in group.told
             group.tell(receiver, instead_of)

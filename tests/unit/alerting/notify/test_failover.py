@@ -135,7 +135,7 @@ async def test_a_page_for_a_receiver_that_is_down_needs_nobody_once_somebody_wor
         at.put("pagerduty")
         await at.idle()
         assert [outcome for outcome, _, _ in at.outcomes("pagerduty")] == ["retrying"] * 3 + ["stale"]
-        assert at.recorded[-1].reason == "acknowledged before it was sent: the receiver answers 500"
+        assert at.recorded[-1].reason == "nobody waits for it any more: the receiver answers 500"
         assert slack_server.received == []
 
 

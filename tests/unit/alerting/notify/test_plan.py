@@ -183,6 +183,17 @@ def test_a_stand_in_hears_of_the_rest_and_is_not_asked_for_what_somebody_works_o
     assert plan.stand_in(page.notification, "ceo") is None
 
 
+def test_whoever_knows_of_what_is_over_does_not_stand_in_for_it_any_more() -> None:
+    """PagerDuty was paged and told of the end; a page to Slack that fails only then must not open it at PagerDuty again."""
+    plan = Plan()
+    pages = [plan.read(event)[0].notification for event in by_name("step_due")]
+    told(plan, by_name("resolved"))
+    assert [page.receiver for page in pages] == ["slack-critical", "pagerduty"]
+    assert plan.stand_in(pages[0], "pagerduty") is None
+    assert plan.stand_in(pages[0], "email-team") is not None
+    assert plan.stand_in(pages[1], "email-team") is None
+
+
 def test_failovers_are_followed_in_order_and_never_in_a_loop() -> None:
     """Its own stand-ins first, then theirs; each once."""
     failovers = {"a": ("b", "c"), "b": ("d", "a"), "c": ("b",), "d": ()}
