@@ -19,6 +19,7 @@ from tests.stack_fixtures import embedded_broker, running
 MENUS = "Menu Generation Critical"
 
 
+@pytest.mark.long
 async def test_alerter_and_notifier_outlive_the_broker(tmp_path: Path) -> None:
     """Kafka is stopped while an incident is open and started again: the same processes go on, and tell of its end once."""
     port, folder = free_port(), tmp_path / "kafka"

@@ -102,6 +102,7 @@ def says(running: Role, text: str) -> bool:
 
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS:UserWarning")
 @pytest.mark.filterwarnings("ignore:Session.login_data is deprecated:DeprecationWarning")
+@pytest.mark.long
 async def test_every_receiver_is_told_once_though_the_notifier_is_killed_between_posting_and_recording(broker: str, tmp_path: Path) -> None:
     """Slack posts and never answers, SIGKILL: the next notifier finds the message. PagerDuty does not wait for Slack, mail stands in for a
     team whose address is gone, heartbeats reach the watchdog, what cannot be read stops nothing, and no secret is in any line."""

@@ -4,6 +4,8 @@ import signal
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from tests.integration.alerting.own_config import MENUS, SLOW, write_config
 from tests.integration.alerting.paging import acknowledge, events, slow_outage, steps, there_are
 from tests.integration.alerting.roles import Role, environment, eventually, role, the_active, traffic, until
@@ -17,6 +19,7 @@ def has_noticed(sleeper: Role) -> bool:
     return not sleeper.active() or any(words in line["event"] for line in sleeper.lines() for words in said)
 
 
+@pytest.mark.long
 async def test_an_alerter_that_slept_through_a_step_and_an_acknowledgement_sends_nothing_when_it_wakes(broker: str, tmp_path: Path) -> None:
     """SIGSTOP; another one takes over, obeys an acknowledgement, sends the other incident's last step; SIGCONT: neither comes again."""
     env = environment(broker, config=write_config(tmp_path / "config", last_step="20s"))

@@ -83,6 +83,7 @@ async def test_a_broker_that_hangs_costs_a_bounded_wait_and_no_event(broker: tup
         assert [event_id for event_id in accepted if read.count(event_id) > 1] == []
 
 
+@pytest.mark.long
 async def test_a_broker_that_restarts_is_used_again_without_loss(tmp_path: Path) -> None:
     """Events sent while the broker stops, is away and starts again: each 202 is in the topic, and the gateway needs no help."""
     port = free_port()

@@ -160,6 +160,7 @@ def active_days(past: Past) -> set[tuple[str, int]]:
     return {(row["user_id"], row["s"]) for row in rows}
 
 
+@pytest.mark.long
 def test_days_of_users_come_back_and_made_up_ones_go(closed: Past) -> None:
     """Of days that are gone, made up, or older than any event that is left, the first are added, the second removed, the third kept."""
     right = active_days(closed)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from tests.integration.runtime.effects_worker import Plan
@@ -21,6 +22,7 @@ async def assert_nothing_committed_is_missing(kafka: str, plan: Plan) -> None:
         assert set(range(offset)) <= set(there.get(partition, {})), f"partition {partition} committed {offset}"
 
 
+@pytest.mark.long
 async def test_workers_killed_in_the_middle_lose_nothing(kafka: str, tmp_path: Path) -> None:
     """Three kills -9 with work in hand; at each, nothing was committed ahead of its effects, and in the end every record has its own."""
     topic = await new_topic(kafka, PARTITIONS)

@@ -136,6 +136,7 @@ def test_killed_worker_comes_back(stack: Stack) -> None:
     assert after["pid"] != before["pid"]
 
 
+@pytest.mark.long
 def test_state_survives_down_and_up_and_down_leaves_no_process(stack: Stack) -> None:
     """An event taken before `down` is there after the next `up`; in between no process of the stack lives."""
     event = {

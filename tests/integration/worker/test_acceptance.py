@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 import aiohttp
+import pytest
 
 from pipeline.embedded.ports import free_port
 from pipeline.gateway.app import serving
@@ -94,6 +95,7 @@ async def test_accepted_and_stored_are_equal_whatever_else_is_written(stack: Sta
     assert total(judged(stack, first))["missing"] == 7 + one["dead_lettered"]
 
 
+@pytest.mark.long
 async def test_a_gateway_that_is_killed_raises_no_false_alarm(stack: Stack) -> None:
     """kill -9: what it accepted is stored, what it did not tell is unknown, not missing; the next one counts for itself."""
     worker = stack.start_worker()

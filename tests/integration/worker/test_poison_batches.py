@@ -45,6 +45,7 @@ async def test_the_broker_refuses_a_value_of_ten_megabytes(stack: Stack) -> None
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.long
 async def test_a_batch_that_unpacks_to_too_much_harms_nobody(stack: Stack) -> None:
     """A gigabyte in seven kilobytes is one dead letter; neighbours are stored within a second, memory grows by 64 MiB at most."""
     worker = stack.start_worker()

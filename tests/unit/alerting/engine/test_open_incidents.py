@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import pytest
+
 from tests.bench.open_incidents import measure
 
 
+@pytest.mark.long
 def test_a_round_of_judging_grows_with_the_incidents_and_no_faster() -> None:
     """Eight times as many open incidents take eight times as long; were every one compared with every other, it would be 64 times."""
     few, many = measure(100, rounds=3), measure(800, rounds=3)
