@@ -74,7 +74,7 @@ class Alerter(Service):
         self._unreadable = Unreadable(self._clock)
         written = {topics.ALERTS.name: parse_alert, topics.ESCALATIONS.name: parse_escalation}
         fence = Fence(self._bootstrap_servers, written, self._clock, said)  # the archive makes dead letters of what is on these
-        self._loader = Loader(self._bootstrap_servers, config, fence, self._clock, self._unreadable)
+        self._loader = Loader(self._bootstrap_servers, config, fence, settings.clickhouse, self._clock, self._unreadable)
         context = ContextFinder(settings.clickhouse, self._clock)
         self._publisher = Publisher(self._bootstrap_servers, config.rules, fence, context, self._unreadable)
         self._acting = asyncio.Lock()

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 from pydantic import ValidationError
@@ -21,6 +21,14 @@ from schemas.partitioning import EVENT_PARTITIONS
 #: Panes that are held; what comes together in the log is mostly about the same ones.
 _HELD: Final = 20_000
 _NO_BUCKETS: Final[dict[str, int]] = {}
+
+
+class Reach(NamedTuple):
+    """All events of a partition up to `last_offset` are in panes; has_caught_up: so was everything there was, at some time before."""
+
+    partition: int
+    last_offset: int
+    has_caught_up: bool
 
 
 @dataclass(slots=True)
@@ -45,17 +53,21 @@ class Gathered:
     def is_full(self) -> bool:
         return len(self._panes) >= _HELD
 
-    def add(self, value: bytes, at_ms: int) -> None:
-        """Take in one record, written to the log at `at_ms`. Raises ValueError for what no worker writes."""
+    def add(self, value: bytes, at_ms: int) -> Reach | None:
+        """Take in one record, written to the log at `at_ms`; how far it says its partition is, None of a part or a repair.
+
+        Raises ValueError for what no worker writes.
+        """
         try:
             document = orjson.loads(value)
             partition, last_offset = document["source_partition"], document["last_offset"]
             if not isinstance(partition, int) or not isinstance(last_offset, int) or not 0 <= partition < EVENT_PARTITIONS:
                 raise ValueError(f"events.v1 has no partition {partition}, or its offset {last_offset} is none")
-            self._reach(partition, document, at_ms)
+            reach = self._reach(partition, document, at_ms)
             for pane in document["panes"]:
                 if pane["metric"] in self._metrics:
                     self._keep_newer(partition, pane)
+            return reach
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a flush: {error!r}") from None
 
@@ -69,15 +81,16 @@ class Gathered:
         for partition, reached in partitions.items():
             yield _flush(partition, reached, of_partition.get(partition, [])), reached.at_ms
 
-    def _reach(self, partition: int, document: dict[str, Any], at_ms: int) -> None:
+    def _reach(self, partition: int, document: dict[str, Any], at_ms: int) -> Reach | None:
         watermark, caught_up_at = _instant(document["watermark"]), _instant(document["caught_up_at"])
         reached = self._partitions.setdefault(partition, _Partition())
         reached.at_ms = max(reached.at_ms, at_ms)
         if watermark is None and caught_up_at is None:
-            return
+            return None
         reached.last_offset = max(reached.last_offset, document["last_offset"])
         reached.watermark = max((one for one in (watermark, reached.watermark) if one is not None), default=None)
         reached.caught_up_at = max((one for one in (caught_up_at, reached.caught_up_at) if one is not None), default=None)
+        return Reach(partition, document["last_offset"], caught_up_at is not None)
 
     def _keep_newer(self, partition: int, pane: dict[str, Any]) -> None:
         key = (partition, pane["metric"], pane["start"], *pane["labels"].items())

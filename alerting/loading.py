@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, suppress
+from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 import structlog
-from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from alerting.config.load import AlertingConfig
-from alerting.engine.engine import Engine, muted_ms
+from alerting.engine.engine import Engine
 from alerting.engine.history import History
-from alerting.engine.judge import bucketed_metrics_of, lookback_ms, metrics_of
-from alerting.engine.lifecycle import TOO_OLD_TO_PAGE_MS
+from alerting.engine.judge import bucketed_metrics_of, metrics_of
 from alerting.engine.reading import parse_flush_for
 from alerting.fence import Fence
-from alerting.gathering import Gathered
+from alerting.past import Past
 from pipeline.runtime.clock import Clock
 from pipeline.runtime.resume import Resume
+from pipeline.runtime.settings import ClickHouse
 from pipeline.runtime.topic_tail import pages_to_end, read_to_end
 from pipeline.runtime.unreadable import reason_of
 from schemas import topics
@@ -37,14 +36,8 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 ToldOf = Callable[[ConsumerRecord, ValueError], None]
 
-#: Beyond the longest window and the age at which windows stop paging; the clocks of workers may differ.
-_SLACK_MS: Final = 300_000
-_CLOCKS_DIFFER_MS: Final = 5_000
 #: Readings are asked anew every minute: those that came before, and do not come again, are told with these of the last minutes.
 _DECISIONS_MS: Final = 600_000
-_PAGE_RECORDS: Final = 2_000
-#: What was judged at every flush is judged again every other second of the log, as idle partitions flush: a busy second has 120 of them.
-_GATHERED_MS: Final = 2_000
 
 
 @dataclass(slots=True)
@@ -73,6 +66,7 @@ class Loader:
     bootstrap_servers: str
     config: AlertingConfig
     fence: Fence
+    clickhouse: ClickHouse
     clock: Clock
     unreadable: ToldOf
     _metrics: frozenset[str] = field(init=False)
@@ -102,8 +96,9 @@ class Loader:
         self.fence.read_to(topics.ALERTS.name, alerts_to)
         self.fence.read_to(topics.ESCALATIONS.name, escalations_to)
         engine = Engine(self.config.rules, self.config.policy, self.config.routing, history=history)
-        flushes = await self._look_back(engine, resume, position, stopped_ms, readings)
-        log.info("state is loaded", alerts=len(history.alerts), open=len(engine.open_alerts), flushes=flushes, position=position)
+        past = Past(self.bootstrap_servers, self.clickhouse, self.config.rules, self.clock)
+        await past.show(engine, readings, position, stopped_ms)
+        log.info("state is loaded", alerts=len(history.alerts), open=len(engine.open_alerts), position=position)
         return Loaded(engine, position, resume.log_end, commands_from, judged_to=position)
 
     async def commands_since(self, loaded: Loaded, handle: Callable[[ConsumerRecord], None]) -> None:
@@ -115,40 +110,14 @@ class Loader:
                     handle(record)
                 loaded.commands_from = max(loaded.commands_from, page.position)
 
-    async def _look_back(self, engine: Engine, resume: Resume, position: int, stopped_ms: int, readings: deque[tuple[int, Reading]]) -> int:
-        """Show the engine what an earlier alerter acted on, in the order in which it came; how many flushes that were."""
-        since_ms = stopped_ms - lookback_ms(self.config.rules) - TOO_OLD_TO_PAGE_MS - _SLACK_MS
-        observed_from_ms = stopped_ms - muted_ms(self.config.rules)
-        # Nothing is missing if nothing was ever removed; else panes may be from before what is read again.
-        engine.complete_from_ms = 0 if position == 0 else since_ms
-        gathered, until_ms, flushes = Gathered(self._metrics, self._bucketed), observed_from_ms, 0
-
-        def show() -> None:
-            take = engine.observe if until_ms > observed_from_ms else engine.remember
-            for flush, at_ms in gathered.flushes():
-                take(flush, at_ms)
-
-        async with aclosing(self._panes(resume.tp, until=position, since_ms=since_ms)) as records:
-            async for record in records:
-                if flushes == 0:
-                    engine.complete_from_ms = 0 if record.offset == 0 else record.timestamp + _CLOCKS_DIFFER_MS
-                flushes += 1
-                if record.timestamp >= until_ms or gathered.is_full:
-                    show()
-                    _observe(engine, readings, record.timestamp)
-                    until_ms = max(until_ms, record.timestamp // _GATHERED_MS * _GATHERED_MS + _GATHERED_MS)
-                with suppress(ValueError):  # reported when it was read first
-                    gathered.add(record.value or b"", record.timestamp)
-        show()
-        _observe(engine, readings, None)
-        return flushes
-
     async def _timestamp_before(self, resume: Resume, position: int) -> int:
         """When the last flush came that an earlier alerter has acted on, ms; now where there was none."""
         at_ms = self.clock.now_ms()
-        async with aclosing(self._panes(resume.tp, until=position, from_offset=max(resume.log_start, position - 1))) as records:
-            async for record in records:
-                at_ms = record.timestamp
+        pages = pages_to_end(self.bootstrap_servers, resume.tp.topic, from_offset=max(resume.log_start, position - 1), until=position)
+        async with aclosing(pages):
+            async for page in pages:
+                for record in page.records:
+                    at_ms = record.timestamp
         return at_ms
 
     async def _readings(self, since_ms: int) -> deque[tuple[int, Reading]]:
@@ -164,18 +133,6 @@ class Loader:
     async def _read(self, topic: str, handle: Callable[[ConsumerRecord], None], *, since_ms: int | None = None) -> int:
         return await read_to_end(self.bootstrap_servers, topic, handle, since_ms=since_ms)
 
-    async def _panes(
-        self, tp: TopicPartition, *, until: int, since_ms: int | None = None, from_offset: int = 0
-    ) -> AsyncGenerator[ConsumerRecord]:
-        """The records of `tp` from `since_ms` (their Kafka timestamp), or an offset, to offset `until`."""
-        pages = pages_to_end(
-            self.bootstrap_servers, tp.topic, most_records=_PAGE_RECORDS, from_offset=from_offset, since_ms=since_ms, until=until
-        )
-        async with aclosing(pages):
-            async for page in pages:
-                for record in page.records:
-                    yield record
-
     def _alerts_into(self, history: History) -> Callable[[ConsumerRecord], None]:
         def handle(record: ConsumerRecord) -> None:
             if (alert := parsed(record, parse_alert)) is not None:
@@ -187,13 +144,6 @@ class Loader:
 def said(record: ConsumerRecord, error: ValueError) -> None:
     """Say in the log that a record cannot be read; whoever read it first has made a dead letter of it."""
     log.error("record cannot be read, it is skipped", topic=record.topic, offset=record.offset, error=reason_of(error))
-
-
-def _observe(engine: Engine, readings: deque[tuple[int, Reading]], up_to_ms: int | None) -> None:
-    """Those that came up to then, or all that are left."""
-    while readings and (up_to_ms is None or readings[0][0] <= up_to_ms):
-        at_ms, reading = readings.popleft()
-        engine.observe_reading(reading, at_ms)
 
 
 def into(values: list[T], parse: Callable[[bytes], T], unreadable: ToldOf = said) -> Callable[[ConsumerRecord], None]:

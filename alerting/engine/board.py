@@ -6,8 +6,9 @@ The order of flushes, repeats of them and older versions make no difference to w
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import repeat
+from typing import Final, NamedTuple
 
 from alerting.engine.measure import Measure, MeasureKey, PaneSeries, pane_of
 from alerting.engine.series import Series
@@ -26,6 +27,26 @@ _FORGET_EVERY: Final = 60
 Touched = dict[Measure, dict[Series, set[int]]]
 
 
+class StoredPanes(NamedTuple):
+    """Snapshots of one series in one source partition, as ClickHouse has them, column by column; `buckets` may be empty."""
+
+    source_partition: int
+    metric: str
+    labels: Mapping[str, str]
+    starts_ms: Sequence[int]
+    versions: Sequence[int]
+    counts: Sequence[int]
+    sums: Sequence[int]
+    buckets: Sequence[Mapping[int, int]]
+
+
+class _Snapshot(NamedTuple):
+    version: int
+    events: int
+    total: int
+    buckets: Mapping[int, int]
+
+
 class _Cell:
     """What one partition has said of one metric in one pane, by series; columns instead of objects, for there are millions."""
 
@@ -36,7 +57,7 @@ class _Cell:
         self.versions, self.counts, self.sums = array("q"), array("q"), array("q")
         self.buckets: dict[int, Mapping[int, int]] = {}
 
-    def newer(self, series: PaneSeries, pane: Pane, *, with_buckets: bool) -> tuple[int, int, dict[int, int]] | None:
+    def newer(self, series: PaneSeries, pane: _Snapshot, *, with_buckets: bool) -> tuple[int, int, dict[int, int]] | None:
         """Keep the snapshot; how much more it has than the one before. None when it is not newer."""
         row = self.rows.get(series)
         if row is None:
@@ -45,8 +66,8 @@ class _Cell:
                 column.append(0)
         elif pane.version <= self.versions[row]:
             return None
-        more = (pane.count - self.counts[row], pane.sum - self.sums[row])
-        self.versions[row], self.counts[row], self.sums[row] = pane.version, pane.count, pane.sum
+        more = (pane.events - self.counts[row], pane.total - self.sums[row])
+        self.versions[row], self.counts[row], self.sums[row] = pane.version, pane.events, pane.total
         before = self.buckets.get(row, {})
         if not with_buckets or before == pane.buckets:
             return *more, {}
@@ -128,6 +149,17 @@ class Board:
             if len(self._watermarks) == len(self.partitions):
                 self.watermark_ms = min(self._watermarks.values())
 
+    def fold_stored(self, stored: StoredPanes) -> None:
+        """Take in what is newer of panes that were stored. It says nothing of how far the partition is, nor when it flushed."""
+        if (metric := self._metrics.get(stored.metric)) is None:
+            return
+        metric.reach(pane_of(max(stored.starts_ms)))
+        series = metric.series_of(stored.labels)
+        snapshots = map(_Snapshot, stored.versions, stored.counts, stored.sums, stored.buckets or repeat({}))
+        for start_ms, snapshot in zip(stored.starts_ms, snapshots, strict=True):
+            if (number := pane_of(start_ms)) >= metric.oldest:
+                self._keep(metric, stored.source_partition, series, number, snapshot)
+
     def effective_watermark_ms(self, partition: int) -> int | None:
         """Event time up to which the partition's numbers are complete; None before it has said so."""
         return self._watermarks.get(partition)
@@ -189,11 +221,13 @@ class Board:
     def _keep_newer(self, metric: _MetricPanes, partition: int, pane: Pane) -> None:
         number = pane_of(to_ms(pane.start))
         metric.reach(number)
-        if number < metric.oldest:
-            return
-        series = metric.series_of(pane.labels)
+        if number >= metric.oldest:
+            snapshot = _Snapshot(pane.version, pane.count, pane.sum, pane.buckets)
+            self._keep(metric, partition, metric.series_of(pane.labels), number, snapshot)
+
+    def _keep(self, metric: _MetricPanes, partition: int, series: PaneSeries, number: int, snapshot: _Snapshot) -> None:
         cell = metric.cells.setdefault(number, {}).setdefault(partition, _Cell())
-        more = cell.newer(series, pane, with_buckets=metric.with_buckets)
+        more = cell.newer(series, snapshot, with_buckets=metric.with_buckets)
         if more is None:
             return
         touched = self._touched[partition]

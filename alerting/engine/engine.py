@@ -11,6 +11,7 @@ from typing import Final
 
 from alerting.engine import announcement, lifecycle
 from alerting.engine.announcement import Order
+from alerting.engine.board import StoredPanes
 from alerting.engine.evidence import Judgement
 from alerting.engine.history import History, Place, last_acknowledgements, newest_alerts, restore_lifecycles
 from alerting.engine.identity import digest
@@ -86,6 +87,10 @@ class Engine:
     def remember(self, flush: Flush, at_ms: int) -> None:
         """Take in a flush that is so old that what it made true has ended or been heard of since. at_ms: the record's timestamp."""
         self._judge.remember(flush, at_ms)
+
+    def remember_stored(self, stored: StoredPanes) -> None:
+        """The same of panes that ClickHouse has, instead of the flushes that brought them; see `alerting.joining` for which ones."""
+        self._judge.remember_stored(stored)
 
     def observe(self, flush: Flush, at_ms: int) -> None:
         """Learn, and say nothing, from a flush that an earlier engine has acted on; see `muted_ms` for how many of them."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from alerting.engine.board import Board, Touched
+from alerting.engine.board import Board, StoredPanes, Touched
 from alerting.engine.condition import Comparison
 from alerting.engine.evaluate import LEVEL_WITHIN_MS, Asked, Standing, age_evidence, decide, weigh
 from alerting.engine.evidence import Evidence, Judgement
@@ -56,6 +56,11 @@ class Judge:
         """Take in a flush of the log at `at_ms` without judging it."""
         self.board.fold(flush, at_ms)
         self.board.take_touched(flush.source_partition)
+
+    def remember_stored(self, stored: StoredPanes) -> None:
+        """The same of panes that ClickHouse has."""
+        self.board.fold_stored(stored)
+        self.board.take_touched(stored.source_partition)
 
     def flush(self, flush: Flush, at_ms: int) -> Iterator[Judgement]:
         """Take in a flush of the log at `at_ms` and look at what it changed, by rule, then by end of the window, then by series.
