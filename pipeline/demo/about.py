@@ -36,7 +36,9 @@ def say_what_was_real(screen: Screen, rows: str, stretch: str, stand_ins: Collec
     if stand_ins:
         screen.say(f"  the receivers {', '.join(stand_ins)}: stand-ins on this machine, since the settings have no address for them")
     screen.say("  the incident is staged, and so is the person who acknowledges it")
-    screen.say("  the patience: as shipped, the CEO is paged five minutes after a critical incident that nobody acknowledges, here after 30 s")
+    screen.say(
+        "  the patience: as shipped, the CEO is paged five minutes after a critical incident that nobody acknowledges, here after 30 s"
+    )
 
 
 def say_how_to_go_on(screen: Screen, place: Path, stack: Stack) -> None:
