@@ -39,7 +39,7 @@ _PAGE_RECORDS: Final = 2_000
 #: What was judged at every flush is judged again every other second of the log, as idle partitions flush: a busy second has 120 of them.
 _GATHERED_MS: Final = 2_000
 #: Of the flushes that are not judged, so many are read from Kafka in any case: they say how far ClickHouse must be to stand for the others.
-_JOIN_MS: Final = 60_000
+_JOIN_MS: Final = 30_000
 #: Fewer are read from Kafka as soon as ClickHouse would answer.
 FEW_FLUSHES: Final = 20_000
 

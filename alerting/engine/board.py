@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import Final, NamedTuple
 
-from alerting.engine.measure import Measure, MeasureKey, PaneSeries, pane_of
+from alerting.engine.measure import Added, Measure, MeasureKey, PaneSeries, pane_of
 from alerting.engine.series import Series
 from schemas.pane import Flush, Pane
 from schemas.timestamps import to_ms
@@ -25,6 +25,7 @@ STALLED_AFTER_MS: Final = 10_000
 _FORGET_EVERY: Final = 60
 
 Touched = dict[Measure, dict[Series, set[int]]]
+_NO_BUCKETS: Final[Mapping[int, int]] = {}
 
 
 class StoredPanes(NamedTuple):
@@ -40,13 +41,6 @@ class StoredPanes(NamedTuple):
     buckets: Sequence[Mapping[int, int]]
 
 
-class _Snapshot(NamedTuple):
-    version: int
-    events: int
-    total: int
-    buckets: Mapping[int, int]
-
-
 class _Cell:
     """What one partition has said of one metric in one pane, by series; columns instead of objects, for there are millions."""
 
@@ -57,22 +51,26 @@ class _Cell:
         self.versions, self.counts, self.sums = array("q"), array("q"), array("q")
         self.buckets: dict[int, Mapping[int, int]] = {}
 
-    def newer(self, series: PaneSeries, pane: _Snapshot, *, with_buckets: bool) -> tuple[int, int, dict[int, int]] | None:
+    def newer(self, series: PaneSeries, version: int, count: int, total: int, buckets: Mapping[int, int]) -> Added | None:
         """Keep the snapshot; how much more it has than the one before. None when it is not newer."""
         row = self.rows.get(series)
         if row is None:
             row = self.rows[series] = len(self.rows)
-            for column in (self.versions, self.counts, self.sums):
-                column.append(0)
-        elif pane.version <= self.versions[row]:
+            self.versions.append(version)
+            self.counts.append(count)
+            self.sums.append(total)
+            if buckets:
+                self.buckets[row] = buckets
+            return count, total, buckets
+        if version <= self.versions[row]:
             return None
-        more = (pane.events - self.counts[row], pane.total - self.sums[row])
-        self.versions[row], self.counts[row], self.sums[row] = pane.version, pane.events, pane.total
-        before = self.buckets.get(row, {})
-        if not with_buckets or before == pane.buckets:
-            return *more, {}
-        self.buckets[row] = pane.buckets
-        return *more, {b: n for b in before.keys() | pane.buckets.keys() if (n := pane.buckets.get(b, 0) - before.get(b, 0))}
+        more = (count - self.counts[row], total - self.sums[row])
+        self.versions[row], self.counts[row], self.sums[row] = version, count, total
+        before = self.buckets.get(row, _NO_BUCKETS)
+        if before == buckets:
+            return *more, _NO_BUCKETS
+        self.buckets[row] = buckets
+        return *more, {b: n for b in before.keys() | buckets.keys() if (n := buckets.get(b, 0) - before.get(b, 0))}
 
 
 class _MetricPanes:
@@ -102,6 +100,15 @@ class _MetricPanes:
         if pane - self._forgotten_at >= _FORGET_EVERY:
             self._forgotten_at = pane
             self._forget()
+
+    def cell(self, pane: int, partition: int) -> _Cell:
+        cells = self.cells.get(pane)
+        if cells is None:
+            cells = self.cells[pane] = {}
+        cell = cells.get(partition)
+        if cell is None:
+            cell = cells[partition] = _Cell()
+        return cell
 
     def series_of(self, labels: Mapping[str, str]) -> PaneSeries:
         key = tuple(sorted(labels.items()))
@@ -150,15 +157,20 @@ class Board:
                 self.watermark_ms = min(self._watermarks.values())
 
     def fold_stored(self, stored: StoredPanes) -> None:
-        """Take in what is newer of panes that were stored. It says nothing of how far the partition is, nor when it flushed."""
-        if (metric := self._metrics.get(stored.metric)) is None:
+        """Take in what is newer of panes that were stored. It says nothing of how far the partition is, nor is anything touched by it."""
+        if (metric := self._metrics.get(stored.metric)) is None or not stored.starts_ms:
             return
         metric.reach(pane_of(max(stored.starts_ms)))
-        series = metric.series_of(stored.labels)
-        snapshots = map(_Snapshot, stored.versions, stored.counts, stored.sums, stored.buckets or repeat({}))
-        for start_ms, snapshot in zip(stored.starts_ms, snapshots, strict=True):
+        series, partition, added = metric.series_of(stored.labels), stored.source_partition, []
+        all_buckets = stored.buckets if stored.buckets and metric.with_buckets else repeat(_NO_BUCKETS, len(stored.starts_ms))
+        columns = (stored.starts_ms, stored.versions, stored.counts, stored.sums, all_buckets)
+        for start_ms, version, count, total, buckets in zip(*columns, strict=True):
             if (number := pane_of(start_ms)) >= metric.oldest:
-                self._keep(metric, stored.source_partition, series, number, snapshot)
+                more = metric.cell(number, partition).newer(series, version, count, total, buckets)
+                if more is not None:
+                    added.append((number, *more))
+        for feed in series.feeds:
+            feed.measure.add_all(feed, partition, [one for one in added if one[0] >= feed.measure.oldest()])
 
     def effective_watermark_ms(self, partition: int) -> int | None:
         """Event time up to which the partition's numbers are complete; None before it has said so."""
@@ -221,13 +233,10 @@ class Board:
     def _keep_newer(self, metric: _MetricPanes, partition: int, pane: Pane) -> None:
         number = pane_of(to_ms(pane.start))
         metric.reach(number)
-        if number >= metric.oldest:
-            snapshot = _Snapshot(pane.version, pane.count, pane.sum, pane.buckets)
-            self._keep(metric, partition, metric.series_of(pane.labels), number, snapshot)
-
-    def _keep(self, metric: _MetricPanes, partition: int, series: PaneSeries, number: int, snapshot: _Snapshot) -> None:
-        cell = metric.cells.setdefault(number, {}).setdefault(partition, _Cell())
-        more = cell.newer(series, snapshot, with_buckets=metric.with_buckets)
+        if number < metric.oldest:
+            return
+        series, buckets = metric.series_of(pane.labels), pane.buckets if metric.with_buckets else _NO_BUCKETS
+        more = metric.cell(number, partition).newer(series, pane.version, pane.count, pane.sum, buckets)
         if more is None:
             return
         touched = self._touched[partition]

@@ -6,7 +6,7 @@ unit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -20,6 +20,8 @@ from schemas.pane import MILLIONTHS, PANE_MS, ZERO_BUCKET
 
 Counts = NDArray[np.int64]
 Buckets = dict[int, int]
+#: What a snapshot has more than the one before: events, millionths of the unit, histogram.
+Added = tuple[int, int, Mapping[int, int]]
 
 #: By partition, too, while there are so few series; it is asked only where partitions are missing.
 _SERIES_BY_PARTITION: Final = 256
@@ -141,6 +143,20 @@ class Measure:
         self._denominators[place, feed.row] += count
         if self._by_partition is not None:
             self._by_partition[place, partition, feed.row] += count
+
+    def add_all(self, feed: Feed, partition: int, added: Sequence[tuple[int, int, int, Mapping[int, int]]]) -> None:
+        """The same of many panes, each of them once."""
+        if self.key.quantity.kind == "quantile":
+            for one in added:
+                self.add(feed, partition, *one)
+            return
+        columns = np.array([one[:3] for one in added], np.int64).reshape(-1, 3)
+        places, counts, millionths = columns[:, 0] % self.panes, columns[:, 1], columns[:, 2]
+        if feed.in_numerator:
+            self._numerators[places, feed.row] += millionths if self.key.quantity.kind == "mean" else counts
+        self._denominators[places, feed.row] += counts
+        if self._by_partition is not None:
+            self._by_partition[places, partition, feed.row] += counts
 
     def tally(self, series: Series, from_pane: int, to_pane: int) -> Tally:
         """Of one series over [from_pane, to_pane)."""

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from alerting.engine.board import LATE_MS, Board
+from alerting.engine.board import LATE_MS, Board, StoredPanes
 from alerting.engine.condition_text import parse_condition
 from alerting.engine.measure import MeasureKey, Tally, pane_of, quantile_of
 from alerting.engine.series import Series
@@ -221,3 +221,46 @@ def test_touched_panes_are_told_once_per_partition() -> None:
     assert seen.take_touched(0) == {seen.measures[ERRORS]: {(): {pane_of(T0_MS), pane_of(T0_MS) + 2}}}
     seen.fold(one, T0_MS)
     assert seen.take_touched(0) == {}
+
+
+def stored(counts: dict[int, int], outcome: str = "full", *, version: int = 20, buckets: dict[int, int] | None = None) -> StoredPanes:
+    """Panes of partition 0, by seconds; a menu takes a second."""
+    starts_ms, events = [now_at(start_s) for start_s in counts], list(counts.values())
+    sums, of_each = [1_000_000_000 * n for n in events], [] if buckets is None else [buckets] * len(counts)
+    labels = {"provider": "ollama", "outcome": outcome}
+    return StoredPanes(0, "menu_generation", labels, starts_ms, [version] * len(counts), events, sums, of_each)
+
+
+def test_stored_panes_are_counted_like_those_of_flushes() -> None:
+    """Failures over all, the mean, the histogram and each partition's share; nothing is said of how far the partition is."""
+    mean, p95 = key("avg_time > 30s"), key("p95_time > 30s")
+    seen = board(ERRORS, mean, p95)
+    seen.fold_stored(stored({0: 70, 10: 20}, buckets={320: 7}))
+    seen.fold_stored(stored({10: 10}, "failed", buckets={330: 1}))
+    assert total(seen) == Tally(10, 100)
+    assert total(seen, mean) == Tally(100_000_000_000, 100)
+    assert seen.measures[p95].buckets((), pane_of(T0_MS), pane_of(now_at(60))) == {320: 14, 330: 1}
+    assert by_partition(seen) == [100, 0]
+    assert (seen.last_offsets, seen.effective_watermark_ms(0), seen.flushed_ms(0)) == ((-1, -1), None, None)
+
+
+@pytest.mark.parametrize(("version", "counted"), [(18, 5), (22, 9)])
+def test_a_later_flush_replaces_a_stored_pane_if_its_version_is_higher(version: int, counted: int) -> None:
+    """Whichever comes first: a stored pane that is older than a flush changes nothing either."""
+    later = flush(0, 5, pane("menu_generation", {"provider": "ollama", "outcome": "full"}, 0, 9, version=version))
+    seen, other = board(), board()
+    seen.fold_stored(stored({0: 5}))
+    seen.fold(later, T0_MS)
+    other.fold(later, T0_MS)
+    other.fold_stored(stored({0: 5}))
+    assert total(seen).denominator == counted
+    assert total(other).denominator == counted
+
+
+def test_stored_panes_that_nothing_looks_back_to_are_left_out() -> None:
+    """Too old for the memory, of a metric that no rule names, or none at all."""
+    seen = board()
+    seen.fold_stored(stored({-3_000: 7, 0: 3}))
+    seen.fold_stored(stored({0: 3})._replace(metric="payment"))
+    seen.fold_stored(stored({}))
+    assert total(seen, from_s=-3_600) == Tally(0, 3)
