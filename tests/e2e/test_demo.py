@@ -170,5 +170,5 @@ def test_interrupt_stops_everything(tmp_path: Path) -> None:
 
 def roles_of(data_dir: Path) -> list[int]:
     status = json.loads(telemetry("status", "--format", "json", "--data-dir", str(data_dir)).stdout)
-    assert len(status["roles"]) == 7
+    assert len(status["roles"]) == 8
     return [role["pid"] for role in status["roles"].values()]
