@@ -16,6 +16,7 @@ from schemas.topics import TOPICS, Topic
 
 _SET_ON_THE_TOPIC = 1  # `config_source` of a setting that is the topic's own, not the broker's (KIP-226)
 _VISIBLE_WITHIN_S = 10.0
+_AGAIN_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ async def ensure_topics(bootstrap_servers: str, topics: Sequence[Topic] = TOPICS
         await admin.close()
         raise RetryAfter(f"no Kafka broker answers at {bootstrap_servers}; start one, or set TELEMETRY_KAFKA__BOOTSTRAP_SERVERS") from None
     try:
-        found = await _look(admin, topics)
+        found = await _first_look(admin, topics)
         _refuse_other_partitions(topics, found)
         done = await _create(admin, [topic for topic in topics if topic.name not in found])
         for topic in topics:
@@ -57,6 +58,18 @@ async def ensure_topics(bootstrap_servers: str, topics: Sequence[Topic] = TOPICS
         raise Stop(f"Kafka at {bootstrap_servers} refused: {error}") from error
     finally:
         await admin.close()
+
+
+async def _first_look(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> dict[str, _Found]:
+    """A broker that has just started takes connections a moment before it has metadata of itself."""
+    patience_ends = asyncio.get_running_loop().time() + _VISIBLE_WITHIN_S
+    while True:
+        try:
+            return await _look(admin, topics)
+        except KafkaError as error:
+            if not error.retriable or asyncio.get_running_loop().time() > patience_ends:
+                raise
+        await asyncio.sleep(_AGAIN_S)
 
 
 async def _look(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> dict[str, _Found]:

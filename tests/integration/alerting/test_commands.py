@@ -10,7 +10,7 @@ import pytest
 from pipeline.cli.alerts import app
 from pipeline.runtime.errors import ConfigurationError, Stop
 from tests.integration.alerting.own_config import MENUS, write_config
-from tests.integration.alerting.roles import environment, read_topic, role, traffic, until
+from tests.integration.alerting.roles import environment, eventually, read_topic, role, traffic, until
 
 
 async def command_line(*tokens: str) -> int:
@@ -33,7 +33,11 @@ async def test_an_incident_is_listed_and_acknowledged_from_the_command_line(
             for start in range(0, 50, 10):
                 await load.pane(start)
             await load.pane(50, good=0, failed=40)
-            await until(lambda: any(line["event"] == "alert" and line["rule"] == MENUS for line in alerter.lines()), "it fires")
+
+            async def paged() -> bool:
+                return any(event["event"] == "step_due" for event in await read_topic(broker, "escalations.v1") if event["rule"] == MENUS)
+
+            await eventually(paged, 20, "it fires, and somebody is paged")
             assert await command_line("list", "--format", "json") == 0
             (incident,) = [one for one in json.loads(capsys.readouterr().out) if one["rule"] == MENUS]
             assert (incident["state"], incident["paged"], incident["acked_by"]) == ("firing", ["slack-critical"], "")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import NodeNotReadyError
 
 from pipeline.embedded.ports import free_port
 from pipeline.runtime.errors import RetryAfter, Stop
@@ -95,3 +96,17 @@ async def test_no_broker_is_one_line_that_names_the_setting() -> None:
     """Where no broker answers the error says which setting names the address."""
     with pytest.raises(RetryAfter, match="TELEMETRY_KAFKA__BOOTSTRAP_SERVERS"):
         await ensure_topics(f"127.0.0.1:{free_port()}")
+
+
+async def test_a_broker_that_knows_of_no_broker_yet_is_asked_again(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has just started: the topics are looked at a moment later."""
+    list_topics, answers = AIOKafkaAdminClient.list_topics, iter([NodeNotReadyError(), NodeNotReadyError()])
+
+    async def not_ready_yet(client: AIOKafkaAdminClient) -> list[str]:
+        for error in answers:
+            raise error
+        return list(await list_topics(client))
+
+    monkeypatch.setattr(AIOKafkaAdminClient, "list_topics", not_ready_yet)
+    await ensure_topics(kafka)
+    assert next(answers, None) is None
