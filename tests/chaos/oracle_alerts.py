@@ -18,11 +18,13 @@ _WINDOW_MS: Final = 60_000
 
 def incidents_told(incident: Incident | None, world: World) -> list[str]:
     """Judge what the alerter published, what was archived of it and what the receivers got."""
-    published = _transitions(orjson.loads(value) for value in world.alerts_log)
+    alerts_log = [orjson.loads(value) for value in world.alerts_log]
+    published = _transitions(alerts_log)
     archived = _transitions(world.alerts)
     found = _lifecycle("alerts.v1", incident, published) + _lifecycle("alerts", incident, archived)
     keys = {alert["incident_key"] for alert in published.values()}
-    return found + _receivers(world, keys, expected=incident is not None)
+    of_others = {alert["incident_key"] for alert in alerts_log if alert["rule"] != RULE}
+    return found + _receivers(world, keys, of_others, expected=incident is not None)
 
 
 def resolved(alerts_log: Iterable[bytes]) -> bool:
@@ -59,8 +61,10 @@ def _lifecycle(source: str, incident: Incident | None, transitions: dict[str, di
     return found
 
 
-def _receivers(world: World, keys: set[str], *, expected: bool) -> list[str]:
-    triggers = {request["body"]["dedup_key"] for request in world.pagerduty if request["body"].get("event_action") == "trigger"}
+def _receivers(world: World, keys: set[str], of_others: set[str], *, expected: bool) -> list[str]:
+    """`of_others`: incidents of other rules, of which the traffic makes some: a security signal is one."""
+    told = {request["body"]["dedup_key"] for request in world.pagerduty if request["body"].get("event_action") == "trigger"}
+    triggers = told - of_others
     found = []
     if triggers != keys or (expected and not triggers):
         found.append(f"L7 PagerDuty: want triggers of {_short(keys)}, got {_short(triggers)}")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -248,6 +249,14 @@ def test_without_an_incident_no_alert_may_be_there() -> None:
     lines = judge_world(ledger, world(), {}).differences
     assert any(line.startswith("L7 alerts.v1: no incident, got") for line in lines)
     assert judge_world(ledger, replace(world(), alerts_log=[], alerts=[], slack=[], pagerduty=[]), {}).ok
+
+
+def test_incidents_of_other_rules_may_page_too() -> None:
+    """A security signal of the traffic is a breach: who was paged for an incident that is on alerts.v1 was paged rightly."""
+    other = json.dumps({"rule": "Security Breach", "incident_key": "f" * 64}).encode()
+    paged = {"body": {"event_action": "trigger", "dedup_key": "f" * 64}}
+    right = world()
+    assert judge_world(sent(), replace(right, alerts_log=[*right.alerts_log, other], pagerduty=[*right.pagerduty, paged]), {}).ok
 
 
 def test_a_long_report_is_cut_by_law_and_keeps_everything() -> None:
