@@ -7,31 +7,28 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from pipeline.embedded.sentinel import Sentinel
 from tests.chaos.attack import Attack
 from tests.chaos.faults import BOUNDARIES, Fault, as_json
-from tests.chaos.oracle import Report, Where, judge_world
+from tests.chaos.oracle import Where, judge_world
 from tests.chaos.oracle_read import read_world
 from tests.chaos.oracle_trace import read_traces
 from tests.chaos.plant import Plant
+from tests.chaos.runs import Judged, in_folder, say, seeds_of
 from tests.chaos.schedule import schedule, workers_of
 from tests.chaos.sent import Sent
 from tests.chaos.stack import Stack, all_ready, facts, whole_stack
 from tests.chaos.traffic import Traffic
 
 EVENTS_PER_S: Final = 400.0
-#: What must have happened for a run to count, by the oracle's counters.
-_COUNTS: Final = ("kills_in_flight", "physical_duplicates", "commits_refused")
 #: With what a process may end by itself: it is started while the broker is away.
 _MAY_END: Final = "no Kafka broker answers"
 _PLACES: Final = "died or froze "
@@ -51,36 +48,22 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of it; `differences` are the oracle's and the runner's own, `at_effects` the places where an order was obeyed."""
+class Outcome(Judged):
+    """What came of it; `at_effects` are the places where an order was obeyed."""
 
-    report: Report
-    differences: tuple[str, ...]
+    COUNTS: ClassVar[tuple[str, ...]] = ("kills_in_flight", "physical_duplicates", "commits_refused")
+
     kills: int
     at_effects: list[str]
     quiet_s: float
-
-    @property
-    def missing(self) -> list[str]:
-        """What did not happen, so that the run does not count."""
-        return [name for name in _COUNTS if not self.report.counters.get(name)]
-
-    @property
-    def green(self) -> bool:
-        return not self.differences and not self.missing
 
     def __str__(self) -> str:
         counters = self.report.counters
         return (
             f"{counters.get('copies', 0)} sent, {self.kills} kills, {counters.get('kills_in_flight', 0)} with chunks in flight, "
             f"{counters.get('physical_duplicates', 0)} physical duplicates absorbed, {counters.get('commits_refused', 0)} commits refused, "
-            f"quiet after {self.quiet_s:.0f} s, {len(self.differences)} differences"
-            + (f"; does not count: {', '.join(self.missing)} zero" if self.missing else "")
+            f"quiet after {self.quiet_s:.0f} s, {self.verdict}"
         )
-
-
-def say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201
 
 
 async def attacked(options: Options, folder: Path, faults: list[Fault]) -> Outcome:
@@ -128,18 +111,8 @@ def _where(stack: Stack, *, with_alerts: bool) -> Where:
 
 
 def run_one(options: Options, faults: list[Fault], *, keep: Callable[[Outcome], bool] = lambda outcome: not outcome.green) -> Outcome:
-    """A run in a folder of its own, which stays for whoever looks into it when `keep` says so, or when there is no outcome."""
-    folder = Path(tempfile.mkdtemp(prefix=f"chaos-{options.seed}-"))
-    kept = True
-    try:
-        outcome = asyncio.run(attacked(options, folder, faults))
-        kept = keep(outcome)
-        return outcome
-    finally:
-        if kept:
-            say(f"kept: {folder}")
-        else:
-            shutil.rmtree(folder)
+    """A run in a folder of its own; see `in_folder` for `keep`."""
+    return in_folder(f"chaos-{options.seed}-", lambda folder: attacked(options, folder, faults), keep)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -212,15 +185,6 @@ async def _run_seed(seed: int, passed_on: list[str], sentinel: Sentinel, places:
         with suppress(ProcessLookupError):
             process.terminate()
         sentinel.forget(process.pid)
-
-
-def seeds_of(text: str) -> list[int]:
-    """The seeds of "1-20" or "3,7,9"."""
-    seeds: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        seeds += range(int(first), int(last or first) + 1)
-    return seeds
 
 
 if __name__ == "__main__":

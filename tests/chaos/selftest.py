@@ -10,7 +10,8 @@ from typing import Final
 
 from tests.chaos.faults import Fault, Kind, Order, Point
 from tests.chaos.plant import Plant
-from tests.chaos.run import Options, run_one, say
+from tests.chaos.run import Options, run_one
+from tests.chaos.runs import laws_of, say
 
 _SEED: Final = 7
 #: Where a first copy is lost a later one counts in its place, with its own time of receipt or content: few panes are too high by that.
@@ -31,10 +32,6 @@ class Case:
     wrong: Callable[[Sequence[str]], str | None]
 
 
-def laws(differences: Sequence[str]) -> set[str]:
-    return {line.split(" ", 1)[0] for line in differences}
-
-
 def changes(differences: Sequence[str], *names: str) -> list[int]:
     """By how much numbers of the objects `names` are too high."""
     found = [match for line in differences if (match := _CHANGE.match(line)) and match.group(1) in names]
@@ -47,14 +44,14 @@ def _number(groups: Sequence[str | None]) -> int:
 
 def lost(differences: Sequence[str]) -> str | None:
     """Without the ledger: events are lost, because their offsets were committed before they were durable."""
-    if missing := {"L1", "L6"} - laws(differences):
+    if missing := {"L1", "L6"} - laws_of(differences):
         return f"no difference of {', '.join(sorted(missing))}"
     if not any("is neither in events nor in dead_letters" in line for line in differences):
         return "no acknowledged event is lost"
     by = changes(differences, "panes")
     if sum(one > 0 for one in by) > FEW_RATIO * len(by):
         return f"{sum(one > 0 for one in by)} panes are too high"
-    return "events are there twice" if "L2" in laws(differences) else None
+    return "events are there twice" if "L2" in laws_of(differences) else None
 
 
 def panes_too_high(differences: Sequence[str]) -> str | None:

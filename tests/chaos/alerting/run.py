@@ -9,14 +9,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from tests.chaos.alerting.attack import Attack
 from tests.chaos.alerting.load import Load
@@ -28,7 +26,7 @@ from tests.chaos.alerting.stack import all_ready, stack
 from tests.chaos.alerting.strikes import strikes
 from tests.chaos.alerting.world import World, at_rest, read_traces
 from tests.chaos.oracle_report import Report
-from tests.chaos.run import seeds_of
+from tests.chaos.runs import Judged, in_folder, say, seeds_of
 
 INCIDENTS: Final = 50
 #: In which incidents begin.
@@ -37,8 +35,6 @@ ONSETS_S: Final = 60
 LASTS_S: Final = 90
 _QUIET_WITHIN_S: Final = 120.0
 _AROUND_S: Final = 120.0
-#: What must have happened for a run to count, by the counters.
-_COUNTS: Final = ("kills", "freezes", "zombies", "retries", "resent", "duplicates_absorbed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +49,16 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of it; `differences` are the oracle's and the runner's own."""
+class Outcome(Judged):
+    """What came of it."""
 
-    report: Report
-    differences: tuple[str, ...]
+    COUNTS: ClassVar[tuple[str, ...]] = ("kills", "freezes", "zombies", "retries", "resent", "duplicates_absorbed")
+
     seconds: float
 
-    @property
-    def missing(self) -> list[str]:
-        """What did not happen, so that the run does not count."""
-        return [name for name in _COUNTS if not self.report.counters.get(name)]
-
-    @property
-    def green(self) -> bool:
-        return not self.differences and not self.missing
-
     def __str__(self) -> str:
-        numbers = ", ".join(f"{self.report.counters.get(name, 0)} {name.replace('_', ' ')}" for name in ("incidents", *_COUNTS))
-        counts = f"; does not count: {', '.join(self.missing)} zero" if self.missing else ""
-        return f"{numbers}, {self.seconds:.0f} s, {len(self.differences)} differences{counts}"
-
-
-def say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201
+        numbers = ", ".join(f"{self.report.counters.get(name, 0)} {name.replace('_', ' ')}" for name in ("incidents", *self.COUNTS))
+        return f"{numbers}, {self.seconds:.0f} s, {self.verdict}"
 
 
 async def attacked(options: Options, folder: Path) -> Outcome:
@@ -125,18 +107,8 @@ def _dump(folder: Path, world: World) -> None:
 
 
 def run_one(options: Options, *, keep: Callable[[Outcome], bool] = lambda outcome: not outcome.green) -> Outcome:
-    """A run in a folder of its own, which stays for whoever looks into it when `keep` says so, or when there is no outcome."""
-    folder = Path(tempfile.mkdtemp(prefix=f"chaos-alerts-{options.seed}-"))
-    kept = True
-    try:
-        outcome = asyncio.run(attacked(options, folder))
-        kept = keep(outcome)
-        return outcome
-    finally:
-        if kept:
-            say(f"kept: {folder}")
-        else:
-            shutil.rmtree(folder)
+    """A run in a folder of its own; see `in_folder` for `keep`."""
+    return in_folder(f"chaos-alerts-{options.seed}-", lambda folder: attacked(options, folder), keep)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

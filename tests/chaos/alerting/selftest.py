@@ -9,7 +9,8 @@ from functools import partial
 from typing import Final
 
 from tests.chaos.alerting.plant import Plant
-from tests.chaos.alerting.run import Options, Outcome, run_one, say
+from tests.chaos.alerting.run import Options, Outcome, run_one
+from tests.chaos.runs import laws_of, say
 
 #: Small, and with a kill between what Slack does and its answer, and sleepers on both sides.
 SEED, INCIDENTS, ONSETS_S = 1, 16, 25
@@ -34,7 +35,7 @@ CASES: Final = (
 
 def verdict(case: Case, differences: Sequence[str]) -> str | None:
     """What is wrong with the oracle; None: it found what it had to."""
-    found = {line.split(" ", 1)[0] for line in differences}
+    found = laws_of(differences)
     if not found & case.laws:
         return f"no difference of {', '.join(sorted(case.laws))}"
     others = found - case.laws - case.follows
