@@ -96,7 +96,12 @@ class Fault:
         details = [f"worker {self.worker}"] if "worker" in self.kind else []
         details += [str(self.order)] if self.order else []
         details += [f"{self.seconds:.1f} s"] if self.seconds else []
-        return f"{self.at_s:5.1f} s  {self.kind}" + (f" ({', '.join(details)})" if details else "")
+        return line(self.at_s, self.kind, details)
+
+
+def line(at_s: float, what: str, details: list[str]) -> str:
+    """What people read of a fault."""
+    return f"{at_s:5.1f} s  {what}" + (f" ({', '.join(details)})" if details else "")
 
 
 def as_json(faults: list[Fault]) -> str:

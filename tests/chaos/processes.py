@@ -93,15 +93,23 @@ class Process:
             if number is signal.SIGTERM:
                 self._told[self.pid] |= {0, -signal.SIGTERM}  # it had not begun to listen to signals
             elif number is signal.SIGKILL:
-                self._told[self.pid].add(-signal.SIGKILL)
+                self.expect_kill()
             self._process.send_signal(number)
 
     def order(self, order: Order) -> None:
         """Let it obey `order` when it comes to the place."""
         if order.action == "kill":
-            self._told[self.pid].add(-signal.SIGKILL)
+            self.expect_kill()
+        self.write_order(str(order))
+
+    def expect_kill(self) -> None:
+        """It may die at a place where it was told to."""
+        self._told[self.pid].add(-signal.SIGKILL)
+
+    def write_order(self, text: str) -> None:
+        """What it obeys when it comes to the place, whole or not at all."""
         written = self._order_file.with_suffix(".new")
-        written.write_text(str(order), "utf-8")
+        written.write_text(text, "utf-8")
         written.rename(self._order_file)
 
     def withdraw(self) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
+from schemas.delivery import FINAL_OUTCOMES
 from schemas.escalation import Escalation
 from schemas.timestamps import to_ms
 from tests.chaos.alerting.config import CHANNELS, LATER
@@ -69,7 +70,7 @@ def no_page_lost(world: World) -> Iterator[str]:
     by_event: dict[tuple[str, int | None, str, str], list[str]] = {}
     for said in world.deliveries:
         one = said.value
-        if one.outcome in {"delivered", "rejected", "gave_up", "failed_over", "stale"}:
+        if one.outcome in FINAL_OUTCOMES:
             finals.setdefault((one.delivery_id, one.receiver), one.outcome)
             by_event.setdefault((one.incident_key, one.step, one.receiver, one.action), []).append(one.outcome)
     for (delivery_id, receiver), outcome in finals.items():
@@ -109,11 +110,7 @@ def _stood_in(world: World, event: Escalation) -> bool:
 
 def no_duplicate_final(world: World) -> Iterator[str]:
     """P2: a delivery has one conclusion; a second one would be a second message."""
-    finals = Counter(
-        (said.value.delivery_id, said.value.receiver)
-        for said in world.deliveries
-        if said.value.outcome in {"delivered", "rejected", "gave_up", "failed_over", "stale"}
-    )
+    finals = Counter((said.value.delivery_id, said.value.receiver) for said in world.deliveries if said.value.outcome in FINAL_OUTCOMES)
     yield from (
         f"P2 delivery {key[:12]} for {receiver} is concluded {count} times" for (key, receiver), count in finals.items() if count > 1
     )

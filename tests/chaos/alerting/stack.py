@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -37,16 +36,6 @@ class Role(Process):
     @property
     def instance(self) -> str:
         return f"{self.name}.{self.starts}"
-
-    def expect_kill(self) -> None:
-        """It may die at a place where it was told to."""
-        self._told[self.pid].add(-signal.SIGKILL)
-
-    def write_order(self, text: str) -> None:
-        """What it obeys when it comes to the place."""
-        written = self._order_file.with_suffix(".new")
-        written.write_text(text, "utf-8")
-        written.rename(self._order_file)
 
     def start(self) -> None:
         assert self.office is not None

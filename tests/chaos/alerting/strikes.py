@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
+from tests.chaos.faults import line
+
 RoleName = Literal["alerter", "notifier"]
 ROLES: Final[tuple[RoleName, ...]] = ("alerter", "notifier")
 
@@ -56,8 +58,7 @@ class Strike:
     def __str__(self) -> str:
         details = [self.place] if self.place else []
         details += [f"{self.asleep_s:.1f} s"] if self.asleep_s else []
-        who = f"{self.role}{' that stands by' if self.standby else ''}"
-        return f"{self.at_s:5.1f} s  {self.kind} of the {who}" + (f" ({', '.join(details)})" if details else "")
+        return line(self.at_s, f"{self.kind} of the {self.role}{' that stands by' if self.standby else ''}", details)
 
 
 def strikes(seed: int, seconds: float) -> list[Strike]:
