@@ -100,12 +100,13 @@ class Attack:
             return "somewhere"
         if number is signal.SIGKILL:
             role.expect_kill()
+        call = (role.instance, strike.place.removeprefix(_ASKED))
         if strike.place.startswith(_ASKED):
-            self._orders[role.instance, strike.place.removeprefix(_ASKED)] = number
+            self._orders[call] = number
         else:
             role.write_order(f"{number.name} {strike.place}")
         came = await until(obeyed, _OBEYS_WITHIN_S)
-        self._orders.clear()
+        self._orders.pop(call, None)  # the other role's stays
         role.withdraw()
         self.at_places.update([strike.place] if came else [])
         return "there" if came else "did not come to it, elsewhere"
