@@ -32,10 +32,14 @@ from tests.bench.simulated import Counts, Looks
 
 SEED: Final = 6
 VOLUMES_PER_MIN: Final = (1, 10, 1_000)
-HEALTHY_RATIOS: Final = (0.005, 0.01, 0.04)
-OUTAGE_RATIOS: Final = (0.1, 0.2, 0.5, 1.0)
+#: Events a minute, and how many of them truly fail.
+HEALTHY: Final = [(per_min, ratio) for per_min in VOLUMES_PER_MIN for ratio in (0.005, 0.01, 0.04)]
+OUTAGES: Final = [(per_min, ratio) for per_min in VOLUMES_PER_MIN for ratio in (0.1, 0.2, 0.5, 1.0)]
 RULES: Final = ("Menu Generation Critical", "Error Rate High", "Menu Generation Slow Burn")
 PLAIN: Final = "plain threshold"
+#: Between these the README has what is printed.
+BEGIN: Final = "<!-- false alarms: `make false-alarms` -->\n"
+END: Final = "<!-- end of false alarms -->"
 
 _SCREEN: Final = Console(stderr=True)
 _DAY_S: Final = 86_400
@@ -44,7 +48,7 @@ _PLAIN_FOR_S: Final = 60
 _PLAIN_THRESHOLD: Final = 0.05
 _HEALTHY_BEFORE_S: Final = 3_600
 _OUTAGE_S: Final = 7_200
-_OUTAGES: Final = 200
+_OUTAGES_EACH: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,7 @@ def healthy_days(
 def detections(all_watchers: list[Watcher], per_min: int, outage_ratio: float, random: np.random.Generator) -> list[Detection]:
     """Outages that begin somewhere in a pane, after a healthy hour with 1 % of failures."""
     seconds: dict[str, list[float]] = {watcher.name: [] for watcher in all_watchers}
-    for number in range(_OUTAGES):
+    for number in range(_OUTAGES_EACH):
         begins = _HEALTHY_BEFORE_S + number % 10
         ratios = np.full(begins + _OUTAGE_S, 0.01)
         ratios[begins:] = outage_ratio
@@ -123,10 +127,8 @@ def main() -> int:
     """Print both tables; exit 1 when a rule pages falsely more than once in 100 days at 1 % of failures or fewer."""
     days = int(os.environ.get("FALSE_ALARM_DAYS", "1000"))
     random, all_watchers = np.random.default_rng(SEED), watchers()
-    cases = [(per_min, ratio) for per_min in VOLUMES_PER_MIN for ratio in HEALTHY_RATIOS]
-    healthy = [row for case in track(cases, "healthy days", console=_SCREEN) for row in healthy_days(all_watchers, *case, days, random)]
-    outages = [(per_min, ratio) for per_min in VOLUMES_PER_MIN for ratio in OUTAGE_RATIOS]
-    found = [row for case in track(outages, "outages", console=_SCREEN) for row in detections(all_watchers, *case, random)]
+    healthy = [row for case in track(HEALTHY, "healthy days", console=_SCREEN) for row in healthy_days(all_watchers, *case, days, random)]
+    found = [row for case in track(OUTAGES, "outages", console=_SCREEN) for row in detections(all_watchers, *case, random)]
     sys.stdout.write("\n".join(report(healthy, found)) + "\n")
     document = {"seed": SEED, "healthy": [asdict(row) for row in healthy], "outages": [asdict(row) for row in found]}
     Path("build").mkdir(exist_ok=True)

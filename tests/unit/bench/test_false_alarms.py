@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from alerting.config.load import load_config
@@ -7,7 +9,8 @@ from alerting.engine.judge import Judge
 from schemas.pane import PANE_MS, Flush, Pane
 from schemas.timestamps import from_ms
 from tests.bench import simulated
-from tests.bench.false_alarms import RULES, watchers
+from tests.bench.false_alarms import BEGIN, END, HEALTHY, OUTAGES, PLAIN, RULES, Detection, HealthyDays, report, watchers
+from tests.bench.report import README
 from tests.bench.simulated import Counts
 
 START_MS = 1_764_000_000_000
@@ -52,3 +55,18 @@ def test_the_simulation_finds_true_what_the_judge_finds_true() -> None:
     simulated_looks = {watcher.name: watcher.looks(events, errors) for watcher in watchers()}
     assert {name: judged[name] for name in RULES} == {name: simulated_looks[name].tolist() for name in RULES}
     assert all(0 < sum(judged[name]) < len(events) for name in RULES)
+
+
+def _without_figures(text: str) -> str:
+    return re.sub(r"(?<=\| )(?:\d+\.\d|(?:never|\d+ s|\d+ min) / (?:never|\d+ s|\d+ min))(?= \|)", "…", text)
+
+
+def test_the_readme_has_the_rows_and_columns_that_the_command_prints() -> None:
+    """Whoever changes rules, volumes or ratios has to run it again; the figures take minutes, and are not looked at here."""
+    names = [*RULES, PLAIN]
+    healthy = [HealthyDays(name, *case, days=1, false_pages=0) for case in HEALTHY for name in names]
+    found = [Detection(name, *case, median_s=None, p95_s=None) for case in OUTAGES for name in names]
+    shown, end, _ = README.read_text("utf-8").partition(BEGIN)[2].partition(END)
+    assert end
+    assert _without_figures(shown) == _without_figures("\n".join(report(healthy, found)) + "\n")
+    assert _without_figures(shown).count("…") == len(healthy) + len(found)
