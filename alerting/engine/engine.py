@@ -155,7 +155,7 @@ class Engine:
                 self._places[state.open.incident_key] = place
                 self._alerts[state.open.incident_key] = state.open
                 self._judge.watch(*place)
-        ended = [(place, state.over[-1][1]) for place, state in self._lifecycles.items() if state.over]
+        ended = [(place, state.over[-1].last_ms) for place, state in self._lifecycles.items() if state.over]
         self._ended_ms = dict(sorted(ended, key=lambda of_place: of_place[1]))
         for published_ms, alert in sorted(history.alerts, key=lambda record: record[0]):
             if alert.incident_key in self._places:
@@ -204,7 +204,7 @@ class Engine:
         if after.open is not None:
             self._places[after.open.incident_key] = place
         elif before.open is not None:
-            self._forget_what_is_long_over(place, after.over[-1][1])
+            self._forget_what_is_long_over(place, after.over[-1].last_ms)
         elif after == _INACTIVE:
             del self._lifecycles[place]
 

@@ -262,6 +262,28 @@ def test_series_that_had_an_incident_long_ago_take_no_memory() -> None:
     assert held[-1] < 1.1 * held[25] < 4 * held[10]
 
 
+def test_an_incident_that_lasted_for_more_than_a_day_is_not_forgotten_when_the_next_one_ends() -> None:
+    """What is remembered goes by when it ended: late events of its last minutes are old news, and page nobody."""
+    engine, source, end_s = engine_of([by_provider(keep_firing_for="10s")]), Source(0), 25 * 3600
+    engine.catch_up(now_at(0))
+
+    def flushed(at_s: float) -> list[str]:
+        return states(engine.on_flush(source.flush(), now_at(at_s), now_at(at_s)), "Providers")
+
+    source.failures(0, 50, provider="long")
+    assert flushed(0) == ["firing"]
+    source.failures(end_s, 50, provider="long")
+    assert flushed(end_s) == []
+    source.menus(end_s + 200, 50, provider="long")
+    assert flushed(end_s + 200) == ["resolved"]
+    source.failures(end_s + 210, 50, provider="short")
+    assert flushed(end_s + 210) == ["firing"]
+    source.menus(end_s + 290, 50, provider="short")
+    assert flushed(end_s + 290) == ["resolved"]
+    source.failures(end_s + 30, 50, provider="long")
+    assert flushed(end_s + 300) == []
+
+
 def test_two_alerters_name_the_same_incident_alike() -> None:
     """One sees the breach some flushes later, in the same pane: the incident has the same key."""
     stage = broken()
