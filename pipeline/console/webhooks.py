@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable, Sequence
 from math import inf
 from typing import Any, Final, TypeVar
 
-import orjson
 import structlog
 from aiohttp import ClientError, web
 from pydantic import SecretStr
@@ -20,6 +18,7 @@ from pipeline.console.repeats import Repeats
 from pipeline.runtime.clock import Clock
 from pipeline.runtime.errors import Reject, RetryAfter
 from pipeline.runtime.settings import Console
+from pipeline.runtime.web_process import json_answer, refusal
 from schemas.command import Ack, Snooze, Unack
 
 log = structlog.get_logger(__name__)
@@ -116,7 +115,7 @@ class Webhooks:
             log.exception("a request failed", error=type(error).__name__)
             response, outcome = refusal(500, "internal_error", "the console failed on this request"), "internal_error"
         else:
-            response, outcome = _json(200, answer), str(answer["outcome"])
+            response, outcome = json_answer(200, answer), str(answer["outcome"])
         metrics.WEBHOOKS.labels(source, outcome).inc()
         return response
 
@@ -126,14 +125,6 @@ class Webhooks:
         if now - self._told_at.get((source, error.code), -inf) >= _TOLD_EVERY_S:
             self._told_at[source, error.code] = now
             log.warning("a webhook is refused", source=source, code=error.code, reason=str(error))
-
-
-def refusal(status: int, code: str, message: str, *, retry_after_s: float | None = None) -> web.Response:
-    """An answer that is not 200: `{"error", "message"}`, with Retry-After in whole seconds where the sender should try again."""
-    response = _json(status, {"error": code, "message": message})
-    if retry_after_s is not None:
-        response.headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
-    return response
 
 
 def _configured(secret: T | None, setting: str) -> T:
@@ -153,7 +144,3 @@ async def _body(request: web.Request) -> bytes:
         raise Reject("body_timeout", f"the body did not arrive within {BODY_WITHIN_S:.0f} s") from None
     except (ConnectionError, ClientError) as error:
         raise Reject("broken_body", f"the body ends before its end ({type(error).__name__})") from None
-
-
-def _json(status: int, document: Answer) -> web.Response:
-    return web.Response(status=status, body=orjson.dumps(document), content_type="application/json")

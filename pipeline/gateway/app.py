@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import resource
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,8 +13,6 @@ from typing import Final
 
 import structlog
 from aiohttp import HttpVersion11, web
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.typedefs import Handler
 
 from pipeline.gateway import limits
 from pipeline.gateway.access import Cors, WriteKeys, check_exposure
@@ -24,12 +20,12 @@ from pipeline.gateway.connections import Connections
 from pipeline.gateway.events import PATH, EventsApi, refusal
 from pipeline.gateway.publish import BATCH_BYTES, Publisher
 from pipeline.runtime.clock import Clock, NewId, SystemClock, new_id
-from pipeline.runtime.errors import ConfigurationError
 from pipeline.runtime.health import add_health_routes
 from pipeline.runtime.logs import configure_logs
 from pipeline.runtime.producer import start_producer
 from pipeline.runtime.sentry import init_sentry
 from pipeline.runtime.settings import Gateway, Settings
+from pipeline.runtime.web_process import listen, refusals, stop_signals, tell_no_bad_requests, until_stopped
 from schemas.topics import EVENTS
 
 log = structlog.get_logger(__name__)
@@ -50,7 +46,7 @@ def main(settings: Settings) -> None:
     """
     check_exposure(settings.gateway)
     configure_logs("gateway", [key.get_secret_value() for key in settings.gateway.write_keys])
-    logging.getLogger("aiohttp.server").addFilter(_not_the_clients_fault)
+    tell_no_bad_requests()
     _open_files_for(2 * limits.MAX_CONNECTIONS)
     asyncio.run(_serve(settings))
 
@@ -63,24 +59,13 @@ def _open_files_for(connections: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _not_the_clients_fault(record: logging.LogRecord) -> bool:
-    """False for a request that is no HTTP: its error has a stack, quotes the request, and anybody can send as many as they like."""
-    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
-
-
 async def _serve(settings: Settings) -> None:
     init_sentry(settings, "gateway")
-    stopped = asyncio.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, stopped.set)
+    stopped = stop_signals()
     async with serving(settings, SystemClock(), new_id) as gateway:
         gc.collect()
         gc.freeze()  # what start-up made lives as long as the process: no collection need look at it again
-        stopping = asyncio.create_task(stopped.wait())
-        await asyncio.wait({gateway.publishing, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if gateway.publishing.done():
-            gateway.publishing.result()
+        await until_stopped(stopped, [gateway.publishing])
     log.info("stopped")
 
 
@@ -109,7 +94,7 @@ async def serving(settings: Settings, clock: Clock, new_id: NewId) -> AsyncItera
     await runner.setup()
     tasks: list[asyncio.Task[None]] = []
     try:
-        url = await _listen(runner, settings.gateway)
+        url = await listen(runner, "gateway", settings.gateway.host, settings.gateway.port, backlog=_BACKLOG)
         tasks.append(asyncio.create_task(publisher.run()))
         tasks.append(asyncio.create_task(connections.run(lambda: runner.server.connections if runner.server else [])))
         yield Serving(url, publisher, tasks[0])
@@ -125,7 +110,7 @@ async def serving(settings: Settings, clock: Clock, new_id: NewId) -> AsyncItera
 
 def build_app(settings: Gateway, publisher: Publisher, connections: Connections, clock: Clock, new_id: NewId) -> web.Application:
     """The routes over `publisher` and `connections`, which the caller runs."""
-    app = web.Application(middlewares=[connections.middleware(), _refusals])
+    app = web.Application(middlewares=[connections.middleware(), refusals(refusal)])
     api = EventsApi(keys=WriteKeys(settings.write_keys), cors=Cors(settings.cors_origins), publisher=publisher, clock=clock, new_id=new_id)
     app.router.add_post(PATH, api.post, expect_handler=_expect)
     app.router.add_route("OPTIONS", PATH, api.options, expect_handler=_expect)
@@ -140,18 +125,6 @@ async def _expect(request: web.Request) -> None:
         request.writer.output_size = 0
 
 
-@web.middleware
-async def _refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """What the router refuses is said the same way as what we refuse."""
-    try:
-        return await handler(request)
-    except web.HTTPException as error:
-        response = refusal(error.status, "_".join(error.reason.lower().split()), f"{error.status} {error.reason}")
-        if "Allow" in error.headers:
-            response.headers["Allow"] = error.headers["Allow"]
-        return response
-
-
 def _runner(app: web.Application) -> web.AppRunner:
     return web.AppRunner(
         app,
@@ -161,15 +134,3 @@ def _runner(app: web.Application) -> web.AppRunner:
         keepalive_timeout=_KEEPALIVE_S,
         lingering_time=_LINGER_S,
     )
-
-
-async def _listen(runner: web.AppRunner, settings: Gateway) -> str:
-    try:
-        await web.TCPSite(runner, settings.host, settings.port, backlog=_BACKLOG).start()
-    except OSError as error:
-        reason = f"the gateway cannot listen on {settings.host}:{settings.port} ({error.strerror})"
-        raise ConfigurationError(f"{reason}; set TELEMETRY_GATEWAY__HOST and TELEMETRY_GATEWAY__PORT") from error
-    host, port = runner.addresses[0][:2]
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    log.info("listening", url=url)
-    return url

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
-import orjson
 import structlog
 from aiohttp import web
 
@@ -18,6 +16,7 @@ from pipeline.gateway.bots import BotReason, bot_reasons
 from pipeline.gateway.intake import Intake, Rejection, Violation, read_events, read_sent_at
 from pipeline.gateway.limits import RateLimit
 from pipeline.gateway.publish import Publisher
+from pipeline.runtime import web_process
 from pipeline.runtime.clock import Clock, NewId
 from pipeline.runtime.errors import Reject, RetryAfter
 from schemas.modes import mode_of
@@ -86,7 +85,7 @@ class EventsApi:
                 _count(intake, reasons)
             except RetryAfter as error:
                 return refusal(503, "kafka_unavailable", str(error), retry_after_s=error.seconds)
-        return _json(202, _answer(intake))
+        return web_process.json_answer(202, _answer(intake))
 
     async def _read(self, request: web.Request, bot_reasons: Sequence[BotReason]) -> Intake:
         sent_at = read_sent_at(request.query.get("sent_at"))
@@ -119,15 +118,8 @@ def _count(intake: Intake, reasons: Sequence[BotReason]) -> None:
 
 
 def refusal(status: int, code: str, message: str, *, retry_after_s: float | None = None) -> web.Response:
-    """An answer that is not 202: `{"error", "message"}`, with Retry-After in whole seconds where the sender should try again."""
-    headers = dict(_EXTRA_HEADERS.get(status, {}))
-    if retry_after_s is not None:
-        headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
-    return _json(status, {"error": code, "message": message}, headers)
-
-
-def _json(status: int, document: Any, headers: Mapping[str, str] | None = None) -> web.Response:
-    return web.Response(status=status, body=orjson.dumps(document), content_type="application/json", headers=headers)
+    """An answer that is not 202, with what its status asks for besides."""
+    return web_process.refusal(status, code, message, retry_after_s=retry_after_s, headers=_EXTRA_HEADERS.get(status))
 
 
 def _answer(intake: Intake) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import socket
 
 import structlog
@@ -15,6 +14,7 @@ from pipeline.runtime.health import HealthServer
 from pipeline.runtime.logs import configure_logs
 from pipeline.runtime.sentry import init_sentry
 from pipeline.runtime.settings import Settings
+from pipeline.runtime.web_process import stop_signals, until_stopped
 
 log = structlog.get_logger(__name__)
 
@@ -28,21 +28,16 @@ def main(settings: Settings) -> None:
 
 async def _serve(settings: Settings) -> None:
     init_sentry(settings, "host")
-    stopped = asyncio.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, stopped.set)
+    stopped = stop_signals()
     host = settings.host.name or socket.gethostname()
     meter = UsageMeter(settings.host.directory)
     reporter = Reporter(settings.kafka.bootstrap_servers, host, meter.read, SystemClock(), new_id)
     health = HealthServer(settings.health.host, settings.health.port, waiting_for=reporter.waiting_for)
     await health.start()
-    tasks = {asyncio.create_task(reporter.run()), asyncio.create_task(stopped.wait())}
+    reporting = asyncio.create_task(reporter.run())
     try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
+        await until_stopped(stopped, [reporting])
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        reporting.cancel()
+        await asyncio.gather(reporting, return_exceptions=True)
         await health.stop()
