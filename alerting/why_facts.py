@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 
 import orjson
 
+from alerting.engine.escalation import EscalationState, fold
 from alerting.engine.suggestion import did_you_mean
 from alerting.why import Facts, Held, Incident, Judged, Told
 from pipeline.clickhouse.client import Client
 from pipeline.runtime.errors import Stop
-from schemas.timestamps import to_ms
+from schemas.escalation import Escalation
+from schemas.timestamps import from_ms, to_ms
 
 _MINUTE: Final = """
 SELECT window_to, verdict, reason, gates, labels, state, series FROM decisions
@@ -32,9 +36,12 @@ GROUP BY incident_key
 HAVING newest NOT IN ('resolved', 'retro_cleared') OR changed_at >= fromUnixTimestamp64Milli({begins:Int64})
 ORDER BY fired_at DESC LIMIT 20
 """
+#: Who is told at once is told in the very millisecond in which the escalation is opened.
 _ESCALATIONS: Final = """
-SELECT incident_key, group_key, event, at, actor, until, plan, due_at FROM escalations
-WHERE incident_key IN {keys:Array(String)} AND at <= fromUnixTimestamp64Milli({ends:Int64}) ORDER BY at, escalation_id
+SELECT escalation_id, incident_key, rule, severity, event, step, target, due_at, at, actor, command_id, reason, plan, alert, group_key,
+    until
+FROM escalations WHERE incident_key IN {keys:Array(String)} AND at <= fromUnixTimestamp64Milli({ends:Int64})
+ORDER BY at, event != 'opened', escalation_id
 """
 _HELD: Final = """
 SELECT at, incident_key, reason FROM decisions
@@ -68,10 +75,8 @@ async def read_facts(client: Client, rule: str, begins: datetime, ends: datetime
     if not (minute or verdicts or alerts):
         await _check_name(client, rule)
     keys = parameters | {"keys": [row["incident_key"] for row in alerts]}
-    escalations = await client.query(_ESCALATIONS, keys) if alerts else []
-    incidents = tuple(
-        _incident(row, [event for event in escalations if event["incident_key"] == row["incident_key"]], ends) for row in alerts
-    )
+    escalations = [_escalation(row) for row in await client.query(_ESCALATIONS, keys)] if alerts else []
+    incidents = tuple(_incident(row, [event for event in escalations if event.incident_key == row["incident_key"]], ends) for row in alerts)
     held = await client.query(_HELD, keys) if alerts else []
     groups = sorted({incident.group_key for incident in incidents})
     told = await client.query(_TOLD, parameters | {"groups": groups}) if groups else []
@@ -100,31 +105,30 @@ def _judged(row: dict[str, Any]) -> Judged:
     return Judged(row["window_to"], row["verdict"], row["reason"], failed["name"], failed["detail"], dict(row["labels"]), state, series)
 
 
-def _incident(row: dict[str, Any], events: list[dict[str, Any]], ends: datetime) -> Incident:
-    acked_by, snoozed_until, plan, group_key = "", None, [], row["incident_key"]
+def _incident(row: dict[str, Any], events: Iterable[Escalation], ends: datetime) -> Incident:
+    state: EscalationState | None = None
     for event in events:
-        group_key = event["group_key"]
-        if event["event"] == "acked":
-            acked_by = event["actor"]
-        elif event["event"] in ("unacked", "opened"):
-            acked_by, snoozed_until = "", None
-        elif event["event"] == "snoozed":
-            snoozed_until = event["until"]
-        if event["event"] in ("opened", "unacked", "snoozed"):
-            plan = orjson.loads(event["plan"] or "[]")
-        elif event["event"] in ("acked", "reassigned", "resolved"):
-            plan = []
-    steps = [(datetime.fromisoformat(step["due_at"]).astimezone(UTC), tuple(step["targets"])) for step in plan]
-    due_at, targets = next(((due_at, targets) for due_at, targets in steps if due_at > ends), (None, ()))
-    return Incident(
+        state = fold(state, event)
+    known = Incident(
         incident_key=row["incident_key"],
-        group_key=group_key,
+        group_key=row["incident_key"],
         state=row["newest"],
         since=row["true_since"],
         fired_at=row["fired_at"],
         summary=row["said"],
-        acked_by=acked_by,
-        snoozed_until=snoozed_until,
-        next_due_at=due_at,
-        next_targets=targets,
     )
+    if state is None:
+        return known
+    step = next((step for step in state.plan if step.due_at > ends), None) if state.escalates else None
+    return replace(
+        known,
+        group_key=state.group_key,
+        acked_by=state.acked_by,
+        snoozed_until=None if state.snoozed_until_ms is None else from_ms(state.snoozed_until_ms),
+        next_due_at=None if step is None else step.due_at,
+        next_targets=() if step is None else step.targets,
+    )
+
+
+def _escalation(row: dict[str, Any]) -> Escalation:
+    return Escalation.model_validate(row | {"plan": orjson.loads(row["plan"] or "[]"), "alert": orjson.loads(row["alert"])})

@@ -116,6 +116,8 @@ WITHOUT_INCIDENT: dict[str, tuple[list[dict[str, Any]], str]] = {
 DELIVERED = example("delivery/valid/delivered")
 FAILED = example("delivery/valid/failed-over", delivery_id=digest(9), receiver="pagerduty", at="2026-11-23T10:01:35.001Z")
 ACKED = example("escalation/valid/acked")
+STEPPED = example("escalation/valid/step-due", escalation_id=digest(0), at=OPENED["at"])
+AGAIN = ACKED | {"escalation_id": digest(8), "command_id": "c-2", "actor": "bob", "at": "2026-11-23T10:01:06.000Z"}
 SNOOZED = example("escalation/valid/snoozed")
 LATER = {"step": 1, "targets": ["ceo", "dev-team"], "due_at": "2026-11-23T10:05:53.412Z"}
 WITH_INCIDENT: dict[str, tuple[Said, str]] = {
@@ -136,12 +138,16 @@ WITH_INCIDENT: dict[str, tuple[Said, str]] = {
         {ALERTS_RAW: [FIRED], ESCALATIONS_RAW: [OPENED, ACKED]},
         f"{OPEN}nobody had been told by 10:01:59: alice had acknowledged it.",
     ),
+    "acknowledged by two": (
+        {ALERTS_RAW: [FIRED], ESCALATIONS_RAW: [OPENED, ACKED, AGAIN]},
+        f"{OPEN}nobody had been told by 10:01:59: alice had acknowledged it.",
+    ),
     "snoozed": (
         {ALERTS_RAW: [FIRED], ESCALATIONS_RAW: [OPENED, SNOOZED]},
         f"{OPEN}nobody had been told by 10:01:59: it was snoozed until 11:01:10.",
     ),
     "not due yet": (
-        {ALERTS_RAW: [FIRED], ESCALATIONS_RAW: [OPENED | {"plan": [LATER]}]},
+        {ALERTS_RAW: [FIRED], ESCALATIONS_RAW: [OPENED | {"plan": [LATER]}, STEPPED]},
         f"{OPEN}nobody had been told by 10:01:59: the first to be told were ceo, dev-team at 10:05:53.",
     ),
     "too old": (
