@@ -201,7 +201,8 @@ class Measure:
         if row is None:
             return {}
         slide = self._slides.get((row, to_pane - from_pane))
-        if slide is None or not slide.from_pane <= from_pane < slide.to_pane:
+        # What a slide begins with may be forgotten by now: then it cannot be taken off any more.
+        if slide is None or not self.oldest() <= slide.from_pane <= from_pane < slide.to_pane:
             slide = _Slide(from_pane, from_pane)
         self._slides[row, to_pane - from_pane] = slide
         for pane in range(slide.from_pane, from_pane):

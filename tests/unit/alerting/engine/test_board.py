@@ -116,6 +116,17 @@ def test_buckets_are_summed_over_partitions_panes_and_versions() -> None:
     assert total(seen, of) == Tally(9, 9)
 
 
+def test_a_quantiles_window_leaves_nothing_behind_when_it_goes_on_after_a_gap() -> None:
+    """A window of an hour that nobody has looked at for 100 minutes: the panes that it began with are forgotten by then."""
+    of = key("p95_time[1h] > 1s")
+    seen, labels = board(of, lookback_ms=60 * MINUTE_MS), {"provider": "a", "outcome": "full"}
+    for at_s, bucket in ((0, 1), (3500, 5)):
+        seen.fold(flush(0, at_s, pane("menu_generation", labels, at_s, 9, buckets={bucket: 9})), T0_MS)
+    assert seen.measures[of].buckets((), pane_of(T0_MS), pane_of(now_at(3600))) == {1: 9, 5: 9}
+    seen.fold(flush(0, 6000, pane("menu_generation", labels, 6000, 2, buckets={30: 2})), T0_MS)
+    assert seen.measures[of].buckets((), pane_of(now_at(2410)), pane_of(now_at(6010))) == {5: 9, 30: 2}
+
+
 def test_a_quantile_is_the_middle_of_the_bucket_of_its_rank() -> None:
     """Rank ceil(0.95 * n), in order of the values; zeros come first, those still to come too."""
     assert quantile_of({-32768: 1, 0: 18, 320: 1}, 0.95) == 2 ** (0.5 / 32)
