@@ -56,7 +56,7 @@ class Look:
         changed_ms, held = self._changed_due_ms(), False
         times = [] if changed_ms is None else [changed_ms]
         for state in self._escalating():
-            for at_ms in self._times(state):
+            for at_ms in (max(due_ms, state.snoozed_until_ms or 0) for due_ms in self._times(state)):
                 if at_ms > self._now_ms:
                     times.append(at_ms)
                 elif (hold := self._hold(state)) is not None:

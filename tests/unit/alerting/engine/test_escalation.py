@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from alerting.engine.escalation import EscalationState, fold
+from alerting.engine.identity import digest
 from schemas.alert import Context
 from schemas.command import Command
 from schemas.escalation import Escalation
@@ -137,6 +138,17 @@ def test_a_snooze_pages_nobody_about_what_is_acknowledged_or_over_by_then(ends: 
     else:
         desk.end(70, "a")
     assert desk.ticks(70, 2 * HOUR, 10) == []
+
+
+def test_a_snooze_beyond_the_next_repeat_is_not_looked_at_until_it_is_over() -> None:
+    """Told at 30 s, it would be repeated after 4 h; nothing is due before the snooze ends."""
+    desk = Desk()
+    desk.alert(0, incident())
+    desk.tick(30)
+    desk.command(60, snooze("a", 60, 6 * HOUR))
+    desk.ticks(60, 5 * HOUR, MINUTE)
+    assert desk.paging._due.take(now_at(6 * HOUR - 1)) == []
+    assert desk.paging._due.take(now_at(6 * HOUR)) == [digest("a")]
 
 
 def test_a_snooze_that_has_ended_or_is_of_what_is_acknowledged_does_nothing() -> None:
