@@ -11,7 +11,7 @@ MAKEFLAGS += --no-builtin-rules
 
 .PHONY: help
 help: ## this list
-	@$(PYTHON) -c 'import re, sys; [print(f"make {name:<10} {text}") for name, text in re.findall(r"^([\w-]+):.*?## (.*)", open(sys.argv[1]).read(), re.M)]' Makefile
+	@$(PYTHON) -c 'import re, sys; [print(f"make {name:<15} {text}") for name, text in re.findall(r"^([\w-]+):.*?## (.*)", open(sys.argv[1]).read(), re.M)]' Makefile
 
 .PHONY: setup
 setup: .venv/installed ## the virtual environment .venv, the Kafka jars and the demo's data; fast when nothing changed
@@ -33,7 +33,7 @@ demo: setup ## real data, live traffic and one incident, from the first failure 
 .PHONY: test
 test: setup ## all tests that need nothing more than setup brings
 	$(BIN)/python -m pytest
-	@$(BIN)/python -c 'print("Not run: make test-long (outages, every alert rule and the whole demo, ten minutes, and git), make test-go (it needs Go), make test-browser (it needs Chromium and npm), make test-generated (it needs Node), make test-prometheus (it needs promtool), make bench-alert and make chaos (each takes half an hour and more), make bench, make outage and make chaos-alerts (a quarter of an hour each), make retention and make chaos-selftest (ten minutes each), make fuzz (five minutes), make outage-sdk (three minutes).")'
+	@$(BIN)/python -c 'print("Not run: make test-long (outages, every alert rule and the whole demo, ten minutes, and git), make test-go (it needs Go), make test-browser (it needs Chromium and npm), make test-generated (it needs Node), make test-prometheus (it needs promtool), make recorded-hour (an hour), make bench-alert and make chaos (each takes half an hour and more), make bench, make outage and make chaos-alerts (a quarter of an hour each), make retention and make chaos-selftest (ten minutes each), make fuzz (five minutes), make outage-sdk and make false-alarms (three minutes each).")'
 
 .PHONY: test-long
 test-long: setup ## brokers, engines and gateways that die, fill up and come back, every alert rule on live traffic, and the whole demo; about ten minutes
