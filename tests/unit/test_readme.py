@@ -30,7 +30,7 @@ def test_make_targets_it_names_are_there(target: str) -> None:
     assert re.search(rf"(?m)^{target}:", (ROOT / "Makefile").read_text())
 
 
-@pytest.mark.parametrize("command", mentioned(r"telemetry ([a-z]+(?: (?:list|ack))?)(?![\w.])"))
+@pytest.mark.parametrize("command", mentioned(r"telemetry ((?:alerts|rules|dlq) [a-z]+|[a-z]+)(?![\w.])"))
 def test_commands_it_names_are_there(command: str) -> None:
     """A command in the README is one of `telemetry`."""
     app = build()
