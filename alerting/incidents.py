@@ -17,6 +17,7 @@ from schemas.alert import OPEN_STATES, Alert, parse_alert
 from schemas.command import Command, Silence, Unsilence, parse_command
 from schemas.delivery import Delivery, parse_delivery
 from schemas.escalation import Escalation, parse_escalation
+from schemas.printable import printable
 from schemas.timestamps import from_ms, isoformat_ms
 from schemas.topics import ALERTS, COMMANDS, DELIVERIES, ESCALATIONS
 
@@ -122,7 +123,7 @@ def open_members(incidents: Iterable[Incident], lead: Incident) -> list[Incident
 
 
 def as_text(incident: Incident) -> str:
-    """Two lines for a terminal."""
+    """Two lines for a terminal. The summary may have anything in it that senders send."""
     alert = incident.alert
     if incident.acked_by:
         told = f"acknowledged by {incident.acked_by}"
@@ -130,7 +131,7 @@ def as_text(incident: Incident) -> str:
         snoozed = f", snoozed until {isoformat_ms(incident.snoozed_until)}" if incident.snoozed_until else ""
         told = f"told: {', '.join(incident.paged) or 'nobody'}{snoozed}"
     head = f"{alert.incident_key[:KEY_CHARS]}  {alert.state:<13} {alert.severity:<8} since {isoformat_ms(alert.since)}  {told}"
-    return f"{head}\n  {alert.summary}"
+    return f"{head}\n  {printable(alert.summary)}"
 
 
 def as_document(incident: Incident) -> dict[str, Any]:

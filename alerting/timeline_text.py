@@ -14,6 +14,7 @@ from alerting.engine.evidence import readable
 from alerting.incidents import as_document as incident_document
 from alerting.timeline import Timeline
 from schemas.alert import Alert, Context
+from schemas.printable import printable
 from schemas.timestamps import isoformat_ms
 
 _MARKS: Final = re.compile(r"([\\`*_\[\]<>|~&]|^[#+-])")
@@ -49,7 +50,7 @@ def as_text(timeline: Timeline) -> str:
     lines += [f"  {name:<16}{value}" for name, value in (*_facts(timeline), *_times(timeline), *_evidence(alert))]
     lines += ["", *(f"{_clock(entry.at)}  {entry.text}" for entry in timeline.entries)]
     lines += ["", _means(timeline)]
-    return "\n".join("".join(character if character.isprintable() else " " for character in line) for line in lines)
+    return "\n".join(map(printable, lines))
 
 
 def as_markdown(timeline: Timeline) -> str:
@@ -140,5 +141,4 @@ def _clock(at: datetime) -> str:
 
 def _plain(text: str) -> str:
     """Text that Markdown shows as it is, on one line."""
-    line = "".join(character if character.isprintable() else " " for character in text)
-    return _MARKS.sub(r"\\\1", line)
+    return _MARKS.sub(r"\\\1", printable(text))

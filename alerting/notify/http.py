@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import aiohttp
 
 from alerting.notify.receiver import Attempt
+from schemas.printable import printable
 
 #: A receiver that does not answer is asked again after so long; it never holds up another one.
 TOTAL_TIMEOUT_S: Final = 10.0
@@ -84,7 +85,7 @@ def retry_after_s(value: str | None, now: datetime) -> float:
 
 def one_line(text: str, most: int = 200) -> str:
     """Printable, without line breaks, cut."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:most]
+    return " ".join(printable(text).split())[:most]
 
 
 def encoded_size_bytes(body: Mapping[str, Any]) -> int:

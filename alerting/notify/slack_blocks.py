@@ -12,6 +12,7 @@ from alerting.notify import words
 from alerting.notify.group import GroupView
 from alerting.notify.receiver import Notification
 from schemas.alert import Alert
+from schemas.printable import printable
 
 _HEADER_CHARS: Final = 150
 _SECTION_CHARS: Final = 3000
@@ -77,8 +78,7 @@ def escape(text: str) -> str:
 
     https://docs.slack.dev/messaging/formatting-message-text#escaping
     """
-    line = "".join(character if character.isprintable() else " " for character in text)
-    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def cut(text: str, most: int) -> str:

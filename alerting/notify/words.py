@@ -11,6 +11,7 @@ from alerting.notify.receiver import Notification
 from schemas.alert import Alert, Context
 from schemas.delivery import DeliveryAction
 from schemas.escalation import Escalation, Member
+from schemas.printable import printable
 from schemas.timestamps import isoformat_ms, isoformat_of
 
 _HAPPENED: Final[dict[DeliveryAction, str]] = {"trigger": "fires", "acknowledge": "is acknowledged", "resolve": "is resolved"}
@@ -48,7 +49,7 @@ def body(notification: Notification) -> str:
         lines += ["", f"Acknowledge: {ack_command(group)}", f"Runbook: {event.alert.runbook}"]
     if event.alert.sql:
         lines += ["", "The same number by SQL:", event.alert.sql]
-    return "\n".join(_clean(line) for line in lines) + "\n"
+    return "\n".join(printable(line) for line in lines) + "\n"
 
 
 def ack_command(group: GroupView) -> str:
@@ -101,7 +102,7 @@ def change(notification: Notification) -> str:
     event = notification.event
     at = isoformat_of(notification.group.snoozed_until_ms) if notification.group.snoozed_until_ms is not None else ""
     until = f" until {at}" if at and event.event == "snoozed" else ""
-    return f"{_clean(event.reason)}{until}: {_clean(event.alert.summary)}"
+    return f"{printable(event.reason)}{until}: {printable(event.alert.summary)}"
 
 
 def _headline(event: Escalation, group: GroupView, happened: str) -> str:
@@ -112,7 +113,3 @@ def _headline(event: Escalation, group: GroupView, happened: str) -> str:
 def _more(group: GroupView) -> list[str]:
     hidden = group.members_total - len(group.members)
     return [f"- and {hidden} more"] if hidden > 0 else []
-
-
-def _clean(line: str) -> str:
-    return "".join(character if character.isprintable() else " " for character in line)

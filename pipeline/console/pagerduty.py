@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from pipeline.runtime.errors import Reject
 from schemas.command import Ack, Unack
+from schemas.printable import printable
 from schemas.timestamps import from_ms
 
 _SCHEME: Final = "v1="
@@ -99,5 +100,5 @@ def command_of(body: bytes, now_ms: int) -> Ack | Unack | None:
 
 def _name_of(agent: _Agent | None) -> str:
     name = "" if agent is None else agent.summary
-    line = "".join(character if character.isprintable() else " " for character in name).strip()
+    line = printable(name).strip()
     return f"{line[:180]} (PagerDuty)" if line else "PagerDuty"

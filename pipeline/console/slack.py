@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from pipeline.runtime.errors import Reject
 from schemas.command import Ack, Line, Snooze, Unack
+from schemas.printable import printable
 from schemas.timestamps import from_ms
 
 #: A request that is signed for another time than ours by more is not taken, so that an old one cannot be sent again.
@@ -121,4 +122,4 @@ def _command(action: _Action, user: _User, request_id: str, now_ms: int) -> Butt
 def _name_of(user: _User) -> Line:
     """A name for people: on one line, whatever somebody calls himself."""
     name = user.name or user.username or user.id
-    return "".join(character if character.isprintable() else " " for character in name)[:200]
+    return printable(name)[:200]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from alerting.incidents import History, Incident, as_document, as_text, find, incidents_of, open_members
@@ -45,6 +47,13 @@ def test_a_snooze_is_shown_until_somebody_acknowledges() -> None:
     assert incident.snoozed_until == at(3_610)
     assert as_text(incident).splitlines()[0].endswith("told: nobody, snoozed until 2026-11-23T11:00:10.000Z")
     assert as_document(incident)["snoozed_until"] == "2026-11-23T11:00:10.000Z"
+
+
+def test_what_senders_send_does_not_command_the_terminal() -> None:
+    """Two lines, whatever is in a label that the summary names."""
+    (incident,) = of(whole_story().history)
+    alert = incident.alert.model_copy(update={"summary": "page=/a\n\u202e\x1b[2J is slow"})
+    assert as_text(replace(incident, alert=alert)).splitlines()[1:] == ["  page=/a   [2J is slow"]
 
 
 def test_an_incident_is_found_by_the_beginning_of_its_key() -> None:
