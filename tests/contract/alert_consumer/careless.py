@@ -30,6 +30,8 @@ def main() -> None:
         elif identity in seen and WRONG != "no ids":
             continue
         seen.add(identity)
+        if WRONG == "needs the beginning" and is_alert and key not in incidents and value["state"] != "firing":
+            continue
         if is_alert:
             incidents[key] = {"state": value["state"], "severity": value["severity"]}
         elif WRONG == "needs the alert first" and key not in incidents:

@@ -42,7 +42,8 @@ def test_a_consumer_written_from_the_schema_passes(capsys: pytest.CaptureFixture
         ("nobody", "fields missing"),
         ("known states", "unknown states"),
         ("tells all", "told with its group"),
-        ("exits", "a late start"),
+        ("needs the beginning", "a late start"),
+        ("exits", "plain"),
         ("talks", "plain"),
     ],
 )
