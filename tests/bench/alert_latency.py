@@ -20,9 +20,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.bench.whole import whole_stack
 from tests.waiting import wait_until
 
-TELEMETRY = str(Path(sys.executable).parent / "telemetry")
 #: A resolution comes when the failed menus have left the window for 30 s; then nothing of the incident is left, and a moment is enough.
 QUIET_S = 5.0
 
@@ -40,20 +40,14 @@ def receiver(name: str, folder: Path) -> Iterator[tuple[str, Path]]:
             process.terminate()
 
 
-@contextmanager
-def stack(folder: Path, slack_url: str, pagerduty_url: str) -> Iterator[dict[str, Any]]:
-    env = os.environ | {
+def receivers_at(slack_url: str, pagerduty_url: str) -> dict[str, str]:
+    """Settings: who is told of a critical incident, there."""
+    return {
         "TELEMETRY_RECEIVERS__SLACK_CRITICAL__URL": f"{slack_url}/critical",
         "TELEMETRY_RECEIVERS__DEV_TEAM__URL": f"{slack_url}/dev-team",
         "TELEMETRY_RECEIVERS__PAGERDUTY__URL": f"{pagerduty_url}/v2/enqueue",
         "TELEMETRY_RECEIVERS__PAGERDUTY__ROUTING_KEY": "0123456789abcdef0123456789abcdef",
     }
-    data_dir = ["--data-dir", str(folder / "data")]
-    subprocess.run([TELEMETRY, "up", "--ports", "auto", "--detach", "--workers", "2", *data_dir], env=env, check=True)
-    try:
-        yield json.loads(subprocess.run([TELEMETRY, "status", "--format", "json", *data_dir], capture_output=True, check=True).stdout)
-    finally:
-        subprocess.run([TELEMETRY, "down", *data_dir], check=True)
 
 
 def pages(record: Path, word: str) -> list[dict[str, Any]]:
@@ -112,7 +106,7 @@ def main() -> None:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
         slack_url, record = opened.enter_context(receiver("slack", folder))
         pagerduty_url, _ = opened.enter_context(receiver("pagerduty", folder))
-        status = opened.enter_context(stack(folder, slack_url, pagerduty_url))
+        status = opened.enter_context(whole_stack(folder, "--workers", "2", env=receivers_at(slack_url, pagerduty_url)))
         latencies = sorted(incidents(count, per_s, status["gateway"], record))
     p99 = latencies[-(-99 * len(latencies) // 100) - 1]
     result = {"incidents": len(latencies), "events_per_s": per_s, "p50_s": latencies[len(latencies) // 2], "p99_s": p99, "all_s": latencies}

@@ -16,8 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +26,7 @@ from alerting.backtest import backtest
 from alerting.config.load import load_config
 from schemas.decision import Decision
 from schemas.timestamps import isoformat_of
-from tests.bench.alert_latency import TELEMETRY
+from tests.bench.whole import whole_stack
 from tests.integration.alerting.ledger import LEDGER, essence
 from tests.integration.alerting.roles import read_topic
 
@@ -38,17 +37,6 @@ _OUTAGE_EVERY_S: Final = 600
 _OUTAGE_S: Final = 60
 #: What is said of windows at the edges of the period may have been said before or after it.
 _EDGE_MS: Final = 60_000
-
-
-@contextmanager
-def stack(folder: Path) -> Iterator[dict[str, Any]]:
-    """The whole of it, as `telemetry up` starts it; yields its status."""
-    data_dir = ["--data-dir", str(folder / "data")]
-    subprocess.run([TELEMETRY, "up", "--ports", "auto", "--detach", *data_dir], check=True, stdout=subprocess.DEVNULL)
-    try:
-        yield json.loads(subprocess.run([TELEMETRY, "status", "--format", "json", *data_dir], capture_output=True, check=True).stdout)
-    finally:
-        subprocess.run([TELEMETRY, "down", *data_dir], check=True, stdout=subprocess.DEVNULL)
 
 
 def live(gateway: str, per_s: int, seconds: int) -> tuple[int, int]:
@@ -96,7 +84,7 @@ def _rows(rows: Iterable[dict[str, Any]], period: tuple[str, str]) -> Counter[tu
 def main() -> int:
     """Exit 0 when the two have the same rows."""
     seconds, per_s = int(os.environ.get("RECORDED_MINUTES", "60")) * 60, int(os.environ.get("RECORDED_EVENTS_PER_S", "40"))
-    with tempfile.TemporaryDirectory() as folder, stack(Path(folder)) as status:
+    with tempfile.TemporaryDirectory() as folder, whole_stack(Path(folder)) as status:
         began_ms, ended_ms = live(status["gateway"], per_s, seconds)
         result = asyncio.run(compare(status["kafka"], began_ms, ended_ms))
     Path("build").mkdir(exist_ok=True)
