@@ -26,6 +26,13 @@ log = structlog.get_logger(__name__)
 _CONTAINERS_BEFORE_COLLECTION = 100_000
 
 
+def collect_seldom() -> None:
+    """Tell the collector that start-up is over: what it made lives as long as the process, and no collection need look at it again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_CONTAINERS_BEFORE_COLLECTION, 10, 10)
+
+
 class ShellApp(faust.App):
     """A Faust app without Faust's Kafka. Give it agents on `app.channel(maxsize=0)` and services with `app.service(instance)`.
 
@@ -67,9 +74,7 @@ class RoleWorker(faust.Worker):
 
     async def on_startup_finished(self) -> None:
         await super().on_startup_finished()
-        gc.collect()
-        gc.freeze()  # what start-up made lives as long as the process: no collection need look at it again
-        gc.set_threshold(_CONTAINERS_BEFORE_COLLECTION, 10, 10)
+        collect_seldom()
 
     def execute_from_commandline(self) -> NoReturn:
         try:

@@ -9,7 +9,6 @@ Times are processor time. Paging is apart: it looks at an incident when somethin
 
 from __future__ import annotations
 
-import gc
 import os
 import statistics
 import sys
@@ -24,7 +23,7 @@ import alerting.alerter  # noqa: F401 what a role imports is memory, too
 from alerting.config.load import load_config
 from alerting.engine.engine import Engine
 from alerting.engine.rule import Rule
-from pipeline.runtime.shell import _CONTAINERS_BEFORE_COLLECTION
+from pipeline.runtime.shell import collect_seldom
 from schemas.pane import PANE_MS, Flush, Pane
 from schemas.partitioning import EVENT_PARTITIONS
 from schemas.timestamps import from_ms
@@ -110,9 +109,7 @@ def _flushes(number: int, series: int) -> Iterator[Flush]:
 
 
 def main() -> None:
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_CONTAINERS_BEFORE_COLLECTION, 10, 10)  # as every role does once it has started
+    collect_seldom()  # as every role does once it has started
     incidents = int(os.environ.get("BENCH_INCIDENTS", "10000"))
     measured = measure(incidents)
     slowest_s = max(one.judging_s for one in measured.rounds + measured.quiet_rounds)
