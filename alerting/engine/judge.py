@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from alerting.engine.board import Board, StoredPanes, Touched
 from alerting.engine.condition import Comparison
@@ -19,14 +18,11 @@ from alerting.engine.measure import Measure, MeasureKey
 from alerting.engine.quantity import LONGEST_PANE_WINDOW_MS
 from alerting.engine.readings import ASK_EVERY_MS, NO_WINDOW_MS, STALE_AFTER_MS, Question
 from alerting.engine.rule import Rule
-from alerting.engine.sampling import Totals, pane_sample, reading_sample
+from alerting.engine.sampling import ABSENCE_LOOKBACK_MS, Totals, pane_sample, reading_sample
 from alerting.engine.series import WHOLE, Series
 from schemas.decision import Reading
 from schemas.pane import PANE_MS, Flush
 from schemas.partitioning import EVENT_PARTITIONS
-
-#: What would have come in a window is taken from the hour before it.
-ABSENCE_LOOKBACK_MS: Final = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,10 +182,6 @@ class Measure:
         _, denominators = self.tallies(from_pane, to_pane)
         return [series for series, row in self.rows.items() if denominators[row]]
 
-    def slices(self, series: Series, from_pane: int, to_pane: int, length: int) -> list[int]:
-        """Events of one series in each whole slice of `length` panes of [from_pane, to_pane), newest first."""
-        return [self.tally(series, end - length, end).denominator for end in range(to_pane, from_pane + length - 1, -length)]
-
     def events_by_partition(self, series: Series, from_pane: int, to_pane: int) -> list[int] | None:
         """Events of one series, by partition; None when there are too many series for that to be known."""
         row = self.rows.get(series)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from statistics import median
 from typing import Final
 
@@ -16,7 +18,10 @@ from alerting.engine.series import Series
 from schemas.pane import PANE_MS
 
 #: Of so long before a window it is told how many events would have come in it.
-_EXPECTED_FROM_MS: Final = 3_600_000
+ABSENCE_LOOKBACK_MS: Final = 3_600_000
+
+#: Of one series over [from, to) panes.
+_TallyOf = Callable[[Series, int, int], Tally]
 
 
 class Totals:
@@ -56,7 +61,8 @@ def pane_sample(
 ) -> Sample:
     """The numbers of one series over a window of panes, [from, to) in ms, and what they are compared with."""
     from_pane, to_pane = window_ms[0] // PANE_MS, window_ms[1] // PANE_MS
-    tally = measure.tally(series, from_pane, to_pane) if totals is None else totals.tally(measure, series, from_pane, to_pane)
+    tally_of: _TallyOf = measure.tally if totals is None else partial(totals.tally, measure)
+    tally = tally_of(series, from_pane, to_pane)
     usual = knowledge.usual(rule, comparison, series, *window_ms) if comparison.needs_baseline else None
     return Sample(
         window_from_ms=window_ms[0],
@@ -65,7 +71,7 @@ def pane_sample(
         denominator=tally.denominator,
         buckets=measure.buckets(series, from_pane, to_pane) if measure.is_quantile else {},
         usual=usual,
-        expected=_expected(measure, series, from_pane, to_pane) if comparison.against == "absence" else None,
+        expected=_expected(tally_of, series, from_pane, to_pane) if comparison.against == "absence" else None,
         answered=usual is not None or not comparison.needs_baseline,
     )
 
@@ -80,10 +86,11 @@ def reading_sample(known: Known | None, series: Series, window_ms: tuple[int, in
     return Sample(known.window_from_ms, known.window_to_ms, row.numerator, round(row.denominator), value=row.value)
 
 
-def _expected(measure: Measure, series: Series, from_pane: int, to_pane: int) -> float:
+def _expected(tally_of: _TallyOf, series: Series, from_pane: int, to_pane: int) -> float:
     """How many events would have come in the window: the median of as long stretches of the hour before it.
 
     The mean would expect the rest of the year what a nightly job has done in one of them.
     """
-    length = to_pane - from_pane
-    return float(median(measure.slices(series, from_pane - _EXPECTED_FROM_MS // PANE_MS, from_pane, length)))
+    length, oldest = to_pane - from_pane, from_pane - ABSENCE_LOOKBACK_MS // PANE_MS
+    ends = range(from_pane, oldest + length - 1, -length)
+    return float(median(tally_of(series, end - length, end).denominator for end in ends))
