@@ -116,14 +116,18 @@ def snooze(incident_key: Key, *, by: By, for_: Duration = None, until: Until = N
 
     Example: `telemetry alerts snooze 3f9a02c1 --for 1h --by alice`
     """
-    from alerting.incidents import find
+    from alerting.incidents import find, open_members
     from pipeline.runtime.clock import SystemClock
     from schemas.command import Snooze
     from schemas.timestamps import from_ms, isoformat_ms
 
     now = from_ms(SystemClock().now_ms())
     end = end_of(now, for_, until, now=now)
-    incident = find(asyncio.run(_read(data_dir)), incident_key)
+    incidents = asyncio.run(_read(data_dir))
+    incident = find(incidents, incident_key)
+    if all(member.acked_by for member in open_members(incidents, incident)):
+        print(f"{incident.alert.rule} is acknowledged, by {incident.acked_by or 'others'}: nobody is paged, and nothing is to be snoozed")
+        return 0
     asyncio.run(send_command(data_dir, new_command(Snooze, by=by, incident_key=incident.alert.incident_key, until=end)))
     print(f"{incident.alert.rule} is snoozed until {isoformat_ms(end)}; then it pages again")
     return 0

@@ -89,6 +89,8 @@ def test_an_acknowledgement_is_taken_back_once_there_is_one(story: Story, broker
     story.event("acked", 60, actor="alice", command_id="c-1")
     say(broker, story)
     assert said(capsys, "ack", story.key, "--by", "bob")[1] == f"{story.rule} is acknowledged already, by alice\n"
+    snoozed = said(capsys, "snooze", story.key, "--for", "1h", "--by", "bob")
+    assert snoozed[1] == f"{story.rule} is acknowledged, by alice: nobody is paged, and nothing is to be snoozed\n"
     assert commands(broker, story.key) == []
     assert said(capsys, "unack", story.key, "--by", "bob")[0] == 0
     (command,) = commands(broker, story.key)
