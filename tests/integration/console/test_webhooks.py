@@ -121,9 +121,9 @@ async def test_what_pagerduty_did_not_send_is_refused_and_what_is_not_ours_ignor
 async def test_bodies_are_bounded_before_they_are_believed(client: Client, path: str) -> None:
     """413 for one byte too many, declared or not; 408 for one that does not come; 405 for another method."""
 
-    async def slowly() -> AsyncIterator[bytes]:
+    async def unfinished() -> AsyncIterator[bytes]:
         yield b"payload"
-        await asyncio.sleep(5)
+        await asyncio.Event().wait()
 
     async def endless() -> AsyncIterator[bytes]:
         while True:
@@ -133,7 +133,7 @@ async def test_bodies_are_bounded_before_they_are_believed(client: Client, path:
     assert (too_large.status, too_large.json["error"]) == (413, "body_too_large")
     assert (await client.post(path, b"x" * MAX_BODY_BYTES, {})).status == 401
     assert (await client.post(path, endless(), {})).status == 413
-    assert (await client.post(path, slowly(), {})).status == 408
+    assert (await client.post(path, unfinished(), {})).status == 408
     assert (await client.get(path))[0] == 405
 
 
@@ -148,6 +148,7 @@ async def test_a_webhook_without_a_secret_is_off(kafka: str, incident: str) -> N
         body = pagerduty_event("incident.acknowledged", incident)
         assert (await client.post("/webhooks/pagerduty", body, pagerduty_headers(body, PAGERDUTY[0]))).status == 200
     async with console(settings(kafka, pagerduty_secrets=[])) as client:
+        await client.ready()
         answer = await client.post("/webhooks/pagerduty", body, pagerduty_headers(body, ""))
         assert (answer.status, answer.json["error"]) == (404, "not_configured")
         assert "TELEMETRY_CONSOLE__PAGERDUTY_SECRETS" in answer.json["message"]
