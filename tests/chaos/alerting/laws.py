@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 from schemas.delivery import FINAL_OUTCOMES
 from schemas.escalation import Escalation
@@ -157,19 +157,21 @@ def one_message_at_slack(world: World) -> Iterator[str]:
 
 
 def nobody_writes_unread(world: World) -> Iterator[str]:
-    """Z1: whoever writes has read what others wrote before: a process that slept does not go on from what it knew."""
-    for topic, records in (("alerts.v1", world.alerts), ("escalations.v1", world.escalations), ("deliveries.v1", world.deliveries)):
-        read = {
-            process: sorted(one.offset for one in reads)
-            for process, reads in by((one for one in world.reads if one.topic == topic), lambda one: one.process).items()
-        }
-        by_others: dict[str, int] = {}  # process → the last offset that somebody else wrote
-        writers = sorted({said.process for said in records})
-        for said in records:
-            last = by_others.get(said.process)
-            if last is not None and not any(last < offset <= said.offset for offset in read.get(said.process, [])):
-                yield f"Z1 {said.process} writes {topic} {said.offset} and has not read {last}, which is another's"
-            by_others |= dict.fromkeys((writer for writer in writers if writer != said.process), said.offset)
+    """Z1: whoever writes has read what others wrote before: a process that slept does not go on from what it knew.
+
+    What had passed the fence and was on its way when it fell asleep lands later, with its time from before (decision 0012).
+    """
+    yield from _unread(world, "alerts.v1", world.alerts)
+    yield from _unread(world, "escalations.v1", world.escalations)
+    yield from _unread(world, "deliveries.v1", world.deliveries)
+
+
+def _unread(world: World, topic: str, records: Sequence[Said[Any]]) -> Iterator[str]:
+    reads = by((one for one in world.reads if one.topic == topic), lambda one: one.process)
+    for number, said in enumerate(records):
+        before = [one.offset for one in records[:number] if one.process != said.process and one.at_ms <= said.at_ms]
+        if before and not any(before[-1] < one.offset <= said.offset for one in reads.get(said.process, [])):
+            yield f"Z1 {said.process} writes {topic} {said.offset} and has not read {before[-1]}, which is another's"
 
 
 def no_zombie_asks(world: World) -> Iterator[str]:

@@ -186,3 +186,16 @@ def test_who_woke_up_after_another_wrote_is_counted_as_a_zombie() -> None:
     world.deliveries[3] = replace(world.deliveries[3], process=OTHER)
     world.sleeps = [Sleep(NOTIFIER, BASE_MS + 1000, BASE_MS + 5000), Sleep(NOTIFIER, BASE_MS + 3500, BASE_MS + 5000)]
     assert counters(world)["zombies"] == 1
+
+
+def test_what_was_on_its_way_when_a_process_fell_asleep_is_no_breach() -> None:
+    """It was said before the other one wrote, and lands after that; said afterwards it would be one."""
+    world = a_world()
+    last = world.deliveries[-1]
+    taken_over = Said(last.offset + 1, last.at_ms + 20_000, OTHER, last.value.model_copy(update={"outcome": "retrying"}))
+    late = Said(last.offset + 2, last.at_ms + 1, NOTIFIER, taken_over.value)
+    world.reads.append(Read(OTHER, "deliveries.v1", last.offset + 1, last.at_ms + 10_000))
+    world.deliveries += [taken_over, late]
+    assert [line for line in judge(world).differences if line.startswith("Z1")] == []
+    world.deliveries[-1] = replace(late, at_ms=taken_over.at_ms + 1)
+    assert [line.split(" ")[:2] for line in judge(world).differences if line.startswith("Z1")] == [["Z1", NOTIFIER]]
