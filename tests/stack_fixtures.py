@@ -77,11 +77,27 @@ def running(command: list[str], log_file: Path, ready: Callable[[], bool], env: 
 @contextmanager
 def embedded_broker(data_dir: Path, port: int | None = None) -> Iterator[str]:
     """An embedded Apache Kafka of its own; yields its bootstrap servers."""
+    with _broker_process(data_dir, port) as (bootstrap_servers, _):
+        yield bootstrap_servers
+
+
+@contextmanager
+def broker_to_harm(data_dir: Path) -> Iterator[tuple[str, int]]:
+    """The same, with its process id: it may be stopped with SIGSTOP, and goes on at the end."""
+    with _broker_process(data_dir) as (bootstrap_servers, pid):
+        try:
+            yield bootstrap_servers, pid
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def _broker_process(data_dir: Path, port: int | None = None) -> Iterator[tuple[str, int]]:
     data_dir.mkdir(parents=True, exist_ok=True)
     port = port or free_port()
     command = [sys.executable, "-m", "pipeline.embedded.kafka", "--data-dir", str(data_dir), "--port", str(port)]
-    with running(command, data_dir / "kafka.log", lambda: is_ready(f"kafka://{HOST}:{port}")):
-        yield f"{HOST}:{port}"
+    with running(command, data_dir / "kafka.log", lambda: is_ready(f"kafka://{HOST}:{port}")) as pid:
+        yield f"{HOST}:{port}", pid
 
 
 @contextmanager

@@ -2,19 +2,17 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from pipeline.embedded.ports import HOST, free_port
-from pipeline.embedded.readiness import is_ready
+from pipeline.embedded.ports import free_port
 from pipeline.runtime.topics_admin import ensure_topics
 from tests.integration.alerting.roles import environment, read_topic, role, traffic, until
 from tests.receivers.slack import slack
-from tests.stack_fixtures import embedded_broker, running
+from tests.stack_fixtures import broker_to_harm, embedded_broker
 
 MENUS = "Menu Generation Critical"
 
@@ -52,12 +50,9 @@ async def test_alerter_and_notifier_outlive_the_broker(tmp_path: Path) -> None:
 @pytest.mark.long
 async def test_an_alerter_ends_soon_though_kafka_does_not_answer(tmp_path: Path) -> None:
     """A broker that hangs holds up neither leaving the group nor the producer: within 6 s, with 0 (it took 7 s, and may take 13)."""
-    port, folder = free_port(), tmp_path / "kafka"
-    folder.mkdir()
-    command = [sys.executable, "-m", "pipeline.embedded.kafka", "--data-dir", str(folder), "--port", str(port)]
-    with running(command, folder / "kafka.log", lambda: is_ready(f"kafka://{HOST}:{port}")) as broker_pid:
-        await ensure_topics(f"{HOST}:{port}")
-        with role("alerter", environment(f"{HOST}:{port}"), tmp_path) as alerter:
+    with broker_to_harm(tmp_path / "kafka") as (broker, broker_pid):
+        await ensure_topics(broker)
+        with role("alerter", environment(broker), tmp_path) as alerter:
             await until(lambda: any(line["event"] == "acts" for line in alerter.lines()), "it acts")
             os.kill(broker_pid, signal.SIGSTOP)
             try:

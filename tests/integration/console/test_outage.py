@@ -15,7 +15,7 @@ from pipeline.embedded.ports import free_port
 from pipeline.embedded.readiness import is_ready
 from pipeline.runtime.topics_admin import ensure_topics
 from tests.integration.console.consoles import SLACK, commands_on, console, new_alert, publish, settings
-from tests.stack_fixtures import running
+from tests.stack_fixtures import broker_to_harm
 from tests.unit.console.signing import pressed, slack_headers
 from tests.waiting import wait_until
 
@@ -25,14 +25,8 @@ BACK_WITHIN_S = 60.0
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[tuple[str, int]]:
     """Bootstrap servers and process id of a broker that may be harmed."""
-    port = free_port()
-    command = [sys.executable, "-m", "pipeline.embedded.kafka", "--data-dir", str(tmp_path / "kafka"), "--port", str(port)]
-    (tmp_path / "kafka").mkdir()
-    with running(command, tmp_path / "kafka.log", lambda: is_ready(f"kafka://127.0.0.1:{port}")) as pid:
-        try:
-            yield f"127.0.0.1:{port}", pid
-        finally:
-            os.kill(pid, signal.SIGCONT)
+    with broker_to_harm(tmp_path / "kafka") as broker:
+        yield broker
 
 
 @pytest.mark.long

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,13 +13,12 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from pipeline.embedded.ports import free_port
-from pipeline.embedded.readiness import is_ready
 from pipeline.gateway import limits
 from pipeline.runtime.topics_admin import ensure_topics
 from tests.contract.gateway.gateways import Answer, Client
 from tests.contract.gateway.topic import NAME, events_topic
 from tests.integration.gateway.process import gateway_process
-from tests.stack_fixtures import embedded_broker, running
+from tests.stack_fixtures import broker_to_harm, embedded_broker
 from tests.unit.gateway.bodies import event
 
 BACK_WITHIN_S = 60.0
@@ -30,14 +28,8 @@ BACK_WITHIN_S = 60.0
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[tuple[str, int]]:
     """Bootstrap servers and process id of a broker that may be harmed."""
-    port = free_port()
-    command = [sys.executable, "-m", "pipeline.embedded.kafka", "--data-dir", str(tmp_path / "kafka"), "--port", str(port)]
-    (tmp_path / "kafka").mkdir()
-    with running(command, tmp_path / "kafka.log", lambda: is_ready(f"kafka://127.0.0.1:{port}")) as pid:
-        try:
-            yield f"127.0.0.1:{port}", pid
-        finally:
-            os.kill(pid, signal.SIGCONT)
+    with broker_to_harm(tmp_path / "kafka") as broker:
+        yield broker
 
 
 async def _until_accepted(client: Client) -> list[str]:

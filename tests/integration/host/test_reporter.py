@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from pipeline.embedded.ports import HOST, free_port
 from pipeline.embedded.readiness import is_ready
 from pipeline.host import reporter as module
 from pipeline.host.reporter import Reporter
@@ -23,7 +21,7 @@ from pipeline.runtime.topics_admin import ensure_topics
 from schemas.partitioning import partition_of
 from tests.contract.gateway.topic import Topic, events_topic
 from tests.integration.worker.stack import Stack, ready
-from tests.stack_fixtures import ClickHouseServer, running
+from tests.stack_fixtures import ClickHouseServer, broker_to_harm
 from tests.waiting import wait_until
 
 USAGE = Usage(0.25, 0.5, 0.75)
@@ -80,11 +78,7 @@ async def test_the_host_is_on_the_topic_by_the_key_rule(kafka: str) -> None:
 @pytest.mark.usefixtures("quickly")
 async def test_what_kafka_does_not_take_is_dropped(tmp_path: Path) -> None:
     """A broker that hangs: the reporter says that it waits and keeps nothing; afterwards it goes on with what is true then."""
-    port = free_port()
-    command = [sys.executable, "-m", "pipeline.embedded.kafka", "--data-dir", str(tmp_path / "kafka"), "--port", str(port)]
-    (tmp_path / "kafka").mkdir()
-    kafka = f"{HOST}:{port}"
-    with running(command, tmp_path / "kafka.log", lambda: is_ready(f"kafka://{kafka}")) as pid:
+    with broker_to_harm(tmp_path / "kafka") as (kafka, pid):
         await ensure_topics(kafka)
         async with reporting(kafka, "patient") as reporter:
             await until(reporter, ready=True)
