@@ -6,9 +6,6 @@ from functools import lru_cache
 from math import sqrt
 from statistics import NormalDist
 
-from alerting.engine.condition import Comparison
-from alerting.engine.rule import Gates
-
 
 def wilson_bounds(successes: int, n: int, confidence: float) -> tuple[float, float]:
     """Lower and upper bound of the true ratio behind `successes` of `n` > 0 (Wilson's score interval).
@@ -27,18 +24,6 @@ def poisson_bounds(count: int, confidence: float) -> tuple[float, float]:
     z = _z(confidence)
     centre, reach = count + z * z / 2, z * sqrt(count + z * z / 4)
     return centre - reach, centre + reach
-
-
-def ratio_holds(gates: Gates, comparison: Comparison, numerator: int, denominator: int) -> bool:
-    """Whether `numerator` of `denominator` events are evidence enough that a ratio is beyond the comparison's own threshold."""
-    if denominator < gates.min_events_of.get(comparison.quantity.name, gates.min_events):
-        return False
-    if not comparison.holds(numerator / denominator):
-        return False
-    upwards = not comparison.downwards
-    if failures(numerator, denominator, upwards) < gates.min_errors:
-        return False
-    return not gates.confidence or beyond(ratio_bound(numerator, denominator, gates.confidence, upwards), comparison.threshold, upwards)
 
 
 def failures(numerator: int, denominator: int, upwards: bool) -> int:

@@ -25,8 +25,9 @@ from rich.progress import track
 
 from alerting.config.load import load_config
 from alerting.engine.condition import Comparison
+from alerting.engine.evaluate import Asked, Sample, Standing, weigh
 from alerting.engine.rule import Rule
-from alerting.engine.statistics import ratio_holds
+from schemas.partitioning import EVENT_PARTITIONS
 from tests.bench import simulated
 from tests.bench.simulated import Counts, Looks
 
@@ -188,7 +189,13 @@ def _of_rule(rule: Rule) -> Watcher:
 
 @cache
 def _fewest_errors(rule: Rule, comparison: Comparison, most_events: int) -> Counts:
-    return simulated.fewest_errors(lambda errors, events: ratio_holds(rule.gates, comparison, errors, events), most_events)
+    """As the engine decides when every partition is in."""
+    asked, level = Asked(comparison, rule.gates, rule.min_events_for(comparison)), Standing(EVENT_PARTITIONS)
+
+    def holds(errors: int, events: int) -> bool:
+        return weigh(asked, Sample(0, 0, errors, events), level, list).verdict == "true"
+
+    return simulated.fewest_errors(holds, most_events)
 
 
 def _plain(events: Counts, errors: Counts) -> Looks:

@@ -5,11 +5,20 @@ from math import comb, exp
 
 import pytest
 
-from alerting.engine.statistics import poisson_bounds, ratio_holds, wilson_bounds
+from alerting.engine.evaluate import Asked, Sample, Standing, weigh
+from alerting.engine.rule import Rule
+from alerting.engine.statistics import poisson_bounds, wilson_bounds
 from tests.unit.alerting.engine.panes import rule
 
 #: The 95 % quantile of the standard normal distribution, from a table.
 Z = 1.6448536269514722
+
+
+def holds(of: Rule, numerator: int, denominator: int) -> bool:
+    """Whether the rule's only comparison, a ratio, is true of `numerator` of `denominator` events, every partition being in."""
+    (comparison,) = of.condition.comparisons
+    asked = Asked(comparison, of.gates, of.min_events_for(comparison))
+    return weigh(asked, Sample(0, 0, numerator, denominator), Standing(12), list).verdict == "true"
 
 
 @pytest.mark.parametrize(("errors", "n"), [(0, 20), (1, 12), (2, 20), (10, 100), (50, 100), (7, 7), (52, 1000)])
@@ -27,25 +36,23 @@ def test_known_values_of_the_lower_bound() -> None:
     assert wilson_bounds(20, 20, 0.95)[1] == pytest.approx(1, abs=1e-12)
 
 
-@pytest.mark.parametrize(("errors", "n", "holds"), [(1, 12, False), (2, 20, False), (10, 100, True), (5, 20, True), (4, 20, False)])
-def test_few_errors_are_no_evidence(errors: int, n: int, holds: bool) -> None:
+@pytest.mark.parametrize(("errors", "n", "is_evidence"), [(1, 12, False), (2, 20, False), (10, 100, True), (5, 20, True), (4, 20, False)])
+def test_few_errors_are_no_evidence(errors: int, n: int, is_evidence: bool) -> None:
     """At 5 %: 1 of 12 and 2 of 20 say nothing, 10 of 100 do; below five errors nothing is said."""
-    of = rule("error_rate > 5%")
-    assert ratio_holds(of.gates, of.condition.comparisons[0], errors, n) is holds
+    assert holds(rule("error_rate > 5%"), errors, n) is is_evidence
 
 
 def test_a_ratio_that_should_be_high_is_judged_by_its_rest() -> None:
     """Full success below 50 %: its failures are the others, and it is the upper bound that has to be below."""
     of = rule("full_success_rate < 50%")
-    comparison = of.condition.comparisons[0]
-    assert [ratio_holds(of.gates, comparison, full, 100) for full in (41, 42, 60, 0)] == [True, False, False, True]
+    assert [holds(of, full, 100) for full in (41, 42, 60, 0)] == [True, False, False, True]
 
 
 def test_without_confidence_the_value_alone_decides() -> None:
     """What is counted in full is no sample: 6 of 100 is above 5 %."""
     of = rule("error_rate > 5%", more=", gates: {confidence: 0}")
-    assert ratio_holds(of.gates, of.condition.comparisons[0], 6, 100)
-    assert not ratio_holds(rule("error_rate > 5%").gates, of.condition.comparisons[0], 6, 100)
+    assert holds(of, 6, 100)
+    assert not holds(rule("error_rate > 5%"), 6, 100)
 
 
 def test_a_bound_is_wrong_as_rarely_as_it_says() -> None:
