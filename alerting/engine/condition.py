@@ -52,10 +52,6 @@ class Comparison:
         """Whether it is with usual times that the value is compared."""
         return self.against in {"drop", "degradation", "rise"}
 
-    def selects(self, labels: Mapping[str, str]) -> bool:
-        """Whether a series with `labels` is selected; the quantity's own filters are not looked at."""
-        return all(selector.selects(labels) for selector in self.selectors)
-
     @property
     def downwards(self) -> bool:
         """Whether it is low values that make it true: `<`, a drop, or a degradation of what should be high."""

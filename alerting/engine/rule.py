@@ -109,10 +109,6 @@ class Rule(FileModel):
         """Judged by the clock on the age of flushes, instead of on windows."""
         return self.condition.comparisons[0].quantity.source == "flushes"
 
-    @property
-    def min_events(self) -> int:
-        return self.gates.min_events
-
     def min_events_for(self, comparison: Comparison) -> int:
         """How many events the comparison needs in its window."""
         return self.gates.min_events_of.get(comparison.quantity.name, self.gates.min_events)
