@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-#: The longest stretch without business hours is a weekend; beyond this many days the week has none.
-_DAYS_LOOKED_AT: Final = 8
+#: Today, tomorrow, and a day to spare where clocks are changed.
+_DAYS_LOOKED_AT: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
