@@ -15,6 +15,8 @@ from schemas.timestamps import isoformat_ms
 JUDGED_WITHIN_S: Final = 180
 #: Heartbeats come every 15 s.
 _SILENT_S: Final = 60
+#: Alerter and notifier are different processes, perhaps on different machines.
+_CLOCKS_DIFFER_S: Final = 5
 _RECORDED_ONLY: Final = frozenset({"retro_fired", "retro_cleared"})
 _FAILED: Final = frozenset({"rejected", "gave_up", "failed_over", "retrying"})
 _OVER: Final = frozenset({"resolved", "retro_cleared"})
@@ -111,7 +113,7 @@ def as_document(answer: Answer) -> dict[str, Any]:
 
 
 def _of_incident(incident: Incident, facts: Facts) -> str:
-    told = [one for one in facts.told if one.group_key == incident.group_key and one.action == "trigger"]
+    told = [one for one in _told_of_group(incident, facts) if not _is_before(one, incident)]
     delivered = {one.receiver: one for one in told if one.outcome == "delivered"}
     failed = {one.receiver: one for one in told if one.outcome in _FAILED and one.receiver not in delivered}
     fired = f"{facts.rule} {'fired' if incident.state in _OVER else 'fires'} since {_clock(incident.fired_at, facts)}"
@@ -119,6 +121,15 @@ def _of_incident(incident: Incident, facts: Facts) -> str:
         names = ", ".join(f"{name} at {_clock(one.at, facts)}" for name, one in delivered.items())
         return f"{fired}, and was told to {names}{_but(failed)}."
     return f"{fired}, and nobody had been told by {_clock(facts.at, facts)}: {_reason_not_told(incident, facts, failed)}."
+
+
+def _told_of_group(incident: Incident, facts: Facts) -> list[Told]:
+    return [one for one in facts.told if one.group_key == incident.group_key and one.action == "trigger"]
+
+
+def _is_before(told: Told, incident: Incident) -> bool:
+    """Whether the group was told of before this incident was there to be told of."""
+    return (incident.fired_at - told.at).total_seconds() > _CLOCKS_DIFFER_S
 
 
 def _but(failed: dict[str, Told]) -> str:
@@ -141,6 +152,9 @@ def _reason_not_sent(incident: Incident, facts: Facts) -> str:
         return held[-1].reason
     if incident.acked_by:
         return f"{incident.acked_by} had acknowledged it"
+    before = [one for one in _told_of_group(incident, facts) if one.outcome == "delivered" and _is_before(one, incident)]
+    if before:
+        return f"its group had been told of at {_clock(before[-1].at, facts)}, and newer incidents of a group wait for a while"
     if incident.next_due_at is not None:
         return f"the first to be told were {', '.join(incident.next_targets)} at {_clock(incident.next_due_at, facts)}"
     return "nothing had been handed to the notifier, or it has not said what came of it; look at its log"

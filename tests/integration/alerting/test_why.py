@@ -186,6 +186,15 @@ async def test_a_member_is_told_with_its_group(client: Client) -> None:
     assert (await answer(client, said))[0] == f"{OPEN}was told to slack-critical at 10:00:53."
 
 
+async def test_what_its_group_was_told_before_it_fired_is_not_about_it(client: Client) -> None:
+    """An incident that joins a group is told of after the group's interval: until then nobody knows of it."""
+    lead = digest(7)
+    told = DELIVERED | {"incident_key": lead, "group_key": lead, "at": "2026-11-23T09:58:00.000Z"}
+    said = {ALERTS_RAW: [FIRED], ESCALATIONS_RAW: [OPENED | {"group_key": lead}], DELIVERIES_RAW: [told]}
+    before = "its group had been told of at 09:58:00, and newer incidents of a group wait for a while."
+    assert (await answer(client, said))[0] == f"{OPEN}nobody had been told by 10:01:59: {before}"
+
+
 async def test_what_came_later_is_not_known_yet(client: Client) -> None:
     """Nothing after the minute counts: neither what fired then, nor what was said of it."""
     later = "2026-11-23T10:02:00.000Z"
