@@ -49,7 +49,7 @@ NUMBER: /[0-9]+(\.[0-9]+)?/
 %import common.WS
 %ignore WS
 """
-_MS_PER_UNIT: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+MS_PER_UNIT: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _EXAMPLE: Final = "a comparison is written as in error_rate > 5%"
 _WORDS: Final = ("OR", "AND", "NOT", "drop", "rise", "degradation", "absent")
 
@@ -145,7 +145,7 @@ def _window_ms(tree: Tree[Token], quantity: Quantity) -> int:
     longest_ms = quantity.longest_window_ms
     if longest_ms == 0:
         raise ConditionError(f"{quantity.name} has no window", _column(number))
-    window = float(number) * _MS_PER_UNIT.get(unit or "", 0)
+    window = float(number) * MS_PER_UNIT.get(unit or "", 0)
     if window <= 0 or window % PANE_MS or window > longest_ms:
         raise ConditionError(f"a window is a multiple of 10s, at most {_longest(longest_ms)}, not {number}{unit or ''}", _column(number))
     return int(window)
@@ -165,9 +165,9 @@ def _threshold(quantity: Quantity, number: Token, unit: Token | None) -> float:
                 raise ConditionError(f"{quantity.name} is a ratio: it is at most 100%", _column(number))
             return float(number) / 100
         case "ms":
-            if unit is None or unit not in _MS_PER_UNIT:
+            if unit is None or unit not in MS_PER_UNIT:
                 raise ConditionError(f"{quantity.name} is a time: write its threshold in ms, s, m, h or d, as in 30s", column)
-            return float(number) * _MS_PER_UNIT[unit]
+            return float(number) * MS_PER_UNIT[unit]
         case "rating" | "count":
             if unit is not None:
                 what, example = ("a rating from 1 to 5", "4.0") if quantity.unit == "rating" else ("a number of events", "10")

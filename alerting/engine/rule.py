@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
 from alerting.engine.condition import Comparison, Condition
-from alerting.engine.condition_text import parse_condition
+from alerting.engine.condition_text import MS_PER_UNIT, parse_condition
 from alerting.engine.document import Document, FieldError, FileModel, Path, parse_document, read_value
 from alerting.engine.quantity import LONGEST_PANE_WINDOW_MS, LONGEST_WINDOW_MS, Source
 from alerting.engine.suggestion import did_you_mean
@@ -16,7 +16,6 @@ from schemas.alert import Severity
 from schemas.pane import PANE_MS
 
 _DURATION: Final = re.compile(r"(\d+)(ms|s|m|h|d)")
-_MS_PER_UNIT: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
 def duration_ms(value: Any) -> Any:
@@ -26,7 +25,7 @@ def duration_ms(value: Any) -> Any:
     match = _DURATION.fullmatch(value)
     if match is None:
         raise ValueError(f"{value} is not a duration; write it as in 30s, 2m or 1h")
-    return int(match[1]) * _MS_PER_UNIT[match[2]]
+    return int(match[1]) * MS_PER_UNIT[match[2]]
 
 
 DurationMs = Annotated[int, BeforeValidator(duration_ms)]
