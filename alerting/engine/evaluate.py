@@ -84,7 +84,7 @@ def weigh(asked: Asked, sample: Sample, standing: Standing, by_partition: Callab
         lacking = _is_lack(comparison, nature)
         if not holds or lacking:
             checks.append(Check("pipeline", not standing.stalled, partitions=standing.stalled))
-        harmless = not standing.missing or (holds and not lacking and _survives(comparison, sample, nature, standing, by_partition()))
+        harmless = not standing.missing or (holds and not lacking and _survives(comparison, sample, nature, standing, by_partition))
         checks.append(Check("partitions", harmless, needed=standing.partitions, partitions=standing.missing))
     held = bool(held_by(checks))
     return Evidence(
@@ -186,15 +186,18 @@ def _is_lack(comparison: Comparison, nature: Nature) -> bool:
     return comparison.downwards and nature != "ratio"
 
 
-def _survives(comparison: Comparison, sample: Sample, nature: Nature, standing: Standing, by_partition: Sequence[int]) -> bool:
+def _survives(
+    comparison: Comparison, sample: Sample, nature: Nature, standing: Standing, by_partition: Callable[[], Sequence[int]]
+) -> bool:
     """Whether the limit is still passed when every missing partition brings what would change that most.
 
     That is as many events as the busiest partition that is in, each on the other side of the limit.
     """
-    busiest = max((events for partition, events in enumerate(by_partition) if partition not in standing.missing), default=0)
-    to_come = sum(max(0, busiest - by_partition[partition]) for partition in standing.missing)
     if nature == "count":
         return True
+    events_of = by_partition()
+    busiest = max((events for partition, events in enumerate(events_of) if partition not in standing.missing), default=0)
+    to_come = sum(max(0, busiest - events_of[partition]) for partition in standing.missing)
     if busiest == 0:
         return False
     quantile = comparison.quantity.quantile
