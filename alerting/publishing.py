@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -17,6 +18,7 @@ from pipeline.runtime.producer import Message, start_producer, stop_producer
 from pipeline.runtime.unreadable import Unreadable
 from schemas import topics
 from schemas.alert import Alert, Context
+from schemas.decision import Decision
 from schemas.escalation import Escalation
 
 log = structlog.get_logger(__name__)
@@ -25,8 +27,11 @@ log = structlog.get_logger(__name__)
 _ORDER: Final[tuple[Callable[[Output], bool], ...]] = (
     lambda output: isinstance(output, Alert),
     lambda output: isinstance(output, Escalation),
-    lambda output: not isinstance(output, Alert | Escalation),
+    lambda output: isinstance(output, Decision),
 )
+#: Outputs that are made records and sent together: thousands of incidents that fire at once hold up nothing else of the process, and a part
+#: of them is on Kafka within the time that one sending may take.
+_AT_ONCE: Final = 500
 
 
 class Publisher:
@@ -52,7 +57,7 @@ class Publisher:
         """Returns when all of `outputs` are on Kafka; alerts that fire are given their context before."""
         outputs = await self._with_context(engine, outputs)
         for is_next in _ORDER:
-            await self._send([_message(output) for output in outputs if is_next(output)])
+            await self._send([output for output in outputs if is_next(output)])
         self._show(engine, [output for output in outputs if isinstance(output, Alert)])
 
     async def check(self) -> None:
@@ -69,37 +74,37 @@ class Publisher:
         if not fired:
             return outputs
         await self._fence.check()  # nobody waits for the context of what another has published
-        for key, context in (await self._context.find(self._rules, list(fired.values()))).items():
+        found = await self._context.find(self._rules, list(fired.values()))
+        for key, context in found.items():
             engine.attach(key, context)
-            outputs = [_carrying(output, key, context) for output in outputs]
-        return outputs
+        return [_carrying(output, found) for output in outputs]
 
-    async def _send(self, messages: Sequence[Message]) -> None:
-        if messages:
-            assert self._producer is not None
-            await self._fence.publish(self._producer, messages)
+    async def _send(self, outputs: Sequence[Output]) -> None:
+        assert self._producer is not None
+        for first in range(0, len(outputs), _AT_ONCE):
+            await self._fence.publish(self._producer, [_message(output) for output in outputs[first : first + _AT_ONCE]])
 
     def _show(self, engine: Engine, alerts: Sequence[Alert]) -> None:
         for alert in alerts:
             metrics.TRANSITIONS.labels(alert.rule, alert.state).inc()
             log.info("alert", rule=alert.rule, state=alert.state, incident_key=alert.incident_key, summary=alert.summary)
         if alerts:
-            open_alerts = engine.open_alerts
+            of_rule = Counter(alert.rule for alert in engine.open_alerts)
             for name in self._rules:
-                metrics.OPEN_INCIDENTS.labels(name).set(sum(alert.rule == name for alert in open_alerts))
+                metrics.OPEN_INCIDENTS.labels(name).set(of_rule[name])
 
 
 def _wants_context(alert: Alert) -> bool:
     return alert.state == "firing" and alert.context is None
 
 
-def _carrying(output: Output, incident_key: str, context: Context) -> Output:
-    """The same with the incident's context."""
-    if isinstance(output, Alert) and output.incident_key == incident_key:
+def _carrying(output: Output, found: Mapping[str, Context]) -> Output:
+    """The same with the context of its incident, by incident_key, if there is one."""
+    if isinstance(output, Decision) or (context := found.get(output.incident_key)) is None:
+        return output
+    if isinstance(output, Alert):
         return output.model_copy(update={"context": context})
-    if isinstance(output, Escalation) and output.incident_key == incident_key:
-        return output.model_copy(update={"alert": output.alert.model_copy(update={"context": context})})
-    return output
+    return output.model_copy(update={"alert": output.alert.model_copy(update={"context": context})})
 
 
 def _message(output: Output) -> Message:
