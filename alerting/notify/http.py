@@ -16,7 +16,8 @@ from schemas.printable import printable
 
 #: A receiver that does not answer is asked again after so long; it never holds up another one.
 TOTAL_TIMEOUT_S: Final = 10.0
-_MOST_BYTES: Final = 1 << 20
+#: A page of two hundred messages of Slack may be several megabytes.
+_MOST_BYTES: Final = 16 << 20
 _BUSY: Final = 429
 
 
@@ -43,9 +44,10 @@ async def request(
         async with session.request(
             method, url, json=body, params=query, headers=headers, timeout=timeout, allow_redirects=False
         ) as response:
-            text = (await response.content.read(_MOST_BYTES)).decode("utf-8", "replace")
-            while not response.content.at_eof() and len(text) < _MOST_BYTES:
-                text += (await response.content.read(_MOST_BYTES)).decode("utf-8", "replace")
+            read = bytearray()
+            while not response.content.at_eof() and len(read) < _MOST_BYTES:
+                read += await response.content.read(_MOST_BYTES - len(read))
+            text = read.decode("utf-8", "replace")  # of the whole: a character may come in two parts
             return Answer(classify(response.status, response.headers, text), text)
     except TimeoutError:
         return Answer(Attempt("retry", reason=f"no answer within {TOTAL_TIMEOUT_S:.0f} s"))

@@ -163,6 +163,20 @@ async def test_a_notifier_that_died_between_posting_and_writing_it_down_posts_no
         assert attempt.message_ref == f"{CHANNEL}/{posted[0]['ts']}"
 
 
+async def test_a_message_is_found_among_hundreds_of_long_ones() -> None:
+    """A page of history is megabytes then: two hundred groups of a hundred incidents each, posted after the one that is looked for."""
+    long = of_a_group(100)
+    (fires, *_) = story(escalation_events())
+    async with workspace() as (api, session):
+        await told(a_bot(session, api), [fires, long])
+        (own, other) = api.in_channel()
+        for number in range(199):
+            ts = f"{2_000_000_000 + number}.000000"
+            api.messages[ts] = other | {"ts": ts}
+        (attempt,) = await told(a_bot(session, api), [replace(fires, resent=True)], most_attempts=1)
+        assert (attempt.outcome, attempt.message_ref) == ("delivered", f"{CHANNEL}/{own['ts']}")
+
+
 @pytest.mark.parametrize("fault", [Fault(status=500, done=True), Fault(reset=True, done=True), Fault(hang_s=30, done=True)])
 @pytest.mark.parametrize("call", [0, 1, 2, 3])
 async def test_an_answer_that_was_lost_leads_to_no_second_message(fault: Fault, call: int, monkeypatch: pytest.MonkeyPatch) -> None:
