@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import aiohttp
 import structlog
@@ -24,6 +24,7 @@ from mode import Service
 from alerting import metrics
 from alerting.config.load import AlertingConfig, configured
 from alerting.fence import Fence
+from alerting.loading import into, parsed, said
 from alerting.notify.heartbeats import Heartbeats
 from alerting.notify.outbox import Outbox
 from alerting.notify.plan import Due, Plan
@@ -41,15 +42,12 @@ from pipeline.runtime.resume import Resume
 from pipeline.runtime.settings import Settings, load_settings
 from pipeline.runtime.shell import ShellApp, run
 from pipeline.runtime.topic_tail import read_to_end
-from pipeline.runtime.unreadable import Unreadable
 from schemas import topics
 from schemas.decision import Decision
 from schemas.delivery import Delivery, parse_delivery
 from schemas.escalation import parse_escalation
 
 log = structlog.get_logger(__name__)
-
-T = TypeVar("T")
 
 ROLE: Final = "notifier"
 GROUP_ID: Final = "nutricoach-notifier"
@@ -68,8 +66,8 @@ class Notifier(Service):
         self._settings, self._config = settings, config
         self._bootstrap_servers = settings.kafka.bootstrap_servers
         self._clock: Clock = SystemClock() if clock is None else clock
-        self._unreadable = Unreadable(self._clock)
-        self._fence = Fence(self._bootstrap_servers, {topics.DELIVERIES.name: parse_delivery}, self._clock, self._unreadable)
+        # What cannot be read is said only: the archive, which reads each record once, makes a dead letter of it.
+        self._fence = Fence(self._bootstrap_servers, {topics.DELIVERIES.name: parse_delivery}, self._clock, said)
         self._heartbeats = Heartbeats(self._bootstrap_servers, self._on_heartbeat, beacon=self.beacon)
         self._plan = Plan()
         self._receivers: dict[str, Receiver] = {}
@@ -120,7 +118,7 @@ class Notifier(Service):
 
     async def notify(self, chunk: Chunk) -> None:
         """Queue what the events of a chunk ask for, once the intents are on Kafka; raises to have the chunk read again."""
-        events = [event for record in chunk.records if (event := self._parsed(record, parse_escalation)) is not None]
+        events = [event for record in chunk.records if (event := parsed(record, parse_escalation)) is not None]
         due = [one for event in events for one in self._plan.read(event) if self._is_heard(one.notification)]
         now_ms = self._clock.now_ms()
         stale = [Sending(one.notification, now_ms) for one in due if one.stale]
@@ -162,15 +160,12 @@ class Notifier(Service):
         deliveries: list[Delivery] = []
         due: list[Due] = []
 
-        def learn(record: ConsumerRecord) -> None:
-            if (delivery := self._parsed(record, parse_delivery)) is not None:
-                deliveries.append(delivery)
-
         def remember(record: ConsumerRecord) -> None:
-            if record.offset < position and (event := self._parsed(record, parse_escalation)) is not None:
+            if record.offset < position and (event := parsed(record, parse_escalation)) is not None:
                 due.extend(one for one in plan.read(event) if one.owed and not one.stale and self._is_heard(one.notification))
 
-        self._fence.read_to(topics.DELIVERIES.name, await read_to_end(self._bootstrap_servers, topics.DELIVERIES.name, learn))
+        read_to = await read_to_end(self._bootstrap_servers, topics.DELIVERIES.name, into(deliveries, parse_delivery))
+        self._fence.read_to(topics.DELIVERIES.name, read_to)
         self._plan = plan = Plan(deliveries)
         self._receivers = self._made_receivers()
         await read_to_end(self._bootstrap_servers, topics.ESCALATIONS.name, remember)
@@ -243,14 +238,6 @@ class Notifier(Service):
     def _on_heartbeat(self, decision: Decision) -> None:
         if self._watchdog is not None and _ESCALATIONS in self.source.owned():
             self._watchdog.heard(decision)
-
-    def _parsed(self, record: ConsumerRecord, parse: Callable[[bytes], T]) -> T | None:
-        """A record that cannot be read is nobody's: anyone may write to a topic. The archive, which reads each once, makes the letter."""
-        try:
-            return parse(record.value or b"")
-        except ValueError as error:
-            self._unreadable(record, error)
-            return None
 
 
 def create_app(settings: Settings, config: AlertingConfig | None = None) -> ShellApp:
