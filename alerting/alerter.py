@@ -96,7 +96,7 @@ class Alerter(Service):
     async def resume(self, resume: Resume) -> int:
         """Read the state for a new ownership; where to go on in `panes.v1`. Asked by the source, until Kafka answers."""
         before, self._loaded = self._loaded, None
-        await self._stop_tail(before)
+        await self._stop_tail()
         async with self._acting:
             pass  # what was being published when the ownership ended is on the topics before they are read
         loaded = await self._kept(before, resume)
@@ -165,20 +165,24 @@ class Alerter(Service):
     async def _begin(self, loaded: Loaded) -> None:
         """Say what an earlier alerter left unsaid, obey what came meanwhile, and let time act from now on."""
         if not loaded.caught_up:
-            await self._act_or_reload(lambda engine, now_ms: engine.catch_up(now_ms))
-        commands: list[ConsumerRecord] = []
+            loaded.caught_up = await self._act_or_reload(lambda engine, now_ms: engine.catch_up(now_ms))
+            if not loaded.caught_up:
+                return
         try:
-            await self._loader.commands_since(loaded, commands.append)
+            commands = await self._loader.commands_since(loaded.commands_from)
         except RetryAfter as error:
             await self._reload(error)
+            return
         for record in commands:
-            await self._on_command(record)
+            if self._loaded is loaded:
+                await self._on_command(record)
         if self._loaded is loaded:
-            loaded.caught_up = loaded.begun = True
+            loaded.begun = True
             await self._follow_commands(loaded.commands_from)
             log.info("acts", judged_to=loaded.judged_to)
 
     async def _on_command(self, record: ConsumerRecord) -> None:
+        """Obey; what comes between two ownerships is obeyed by nobody, and read again from `commands_from` in the next one."""
         command = parsed(record, parse_command, self._unreadable)
         if command is None:
             metrics.COMMANDS.labels("unreadable", "ignored").inc()
@@ -190,7 +194,8 @@ class Alerter(Service):
             log.info("command", action=command.action, command_id=command.command_id, by=command.by, events=len(outputs))
             return outputs + engine.on_tick(now_ms) if self._may_page() else outputs
 
-        await self._act_or_reload(obey)
+        if await self._act_or_reload(obey) and self._loaded is not None:
+            self._loaded.commands_from = record.offset + 1
 
     def _questions(self) -> Sequence[Question]:
         loaded = self._loaded
@@ -200,11 +205,12 @@ class Alerter(Service):
         if self._may_page():
             await self._act_or_reload(lambda engine, now_ms: engine.on_reading(reading, now_ms))
 
-    async def _act_or_reload(self, decide: Decide) -> None:
+    async def _act_or_reload(self, decide: Decide) -> bool:
         try:
-            await self._act(decide)
+            return await self._act(decide)
         except RetryAfter as error:
             await self._reload(error)
+            return False
 
     async def _reload(self, why: RetryAfter) -> None:
         log.warning("could not publish, the state is read again", error=str(why))
@@ -247,12 +253,10 @@ class Alerter(Service):
         self._tail = TopicTail(self._bootstrap_servers, topics.COMMANDS.name, self._on_command, from_offset=from_offset, beacon=self.beacon)
         await self._tail.start()
 
-    async def _stop_tail(self, loaded: Loaded | None = None) -> None:
+    async def _stop_tail(self) -> None:
         tail, self._tail = self._tail, None
         if tail is not None:
             await tail.stop()
-            if loaded is not None:
-                loaded.commands_from = tail.position
 
 
 def create_app(settings: Settings, config: AlertingConfig | None = None) -> ShellApp:

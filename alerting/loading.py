@@ -101,14 +101,11 @@ class Loader:
         log.info("state is loaded", alerts=len(history.alerts), open=len(engine.open_alerts), position=position)
         return Loaded(engine, position, resume.log_end, commands_from, judged_to=position)
 
-    async def commands_since(self, loaded: Loaded, handle: Callable[[ConsumerRecord], None]) -> None:
-        """What has been asked for while flushes were judged; moves `commands_from` on."""
-        pages = pages_to_end(self.bootstrap_servers, topics.COMMANDS.name, from_offset=loaded.commands_from)
+    async def commands_since(self, offset: int) -> list[ConsumerRecord]:
+        """What has been asked for while flushes were judged."""
+        pages = pages_to_end(self.bootstrap_servers, topics.COMMANDS.name, from_offset=offset)
         async with aclosing(pages):
-            async for page in pages:
-                for record in page.records:
-                    handle(record)
-                loaded.commands_from = max(loaded.commands_from, page.position)
+            return [record async for page in pages for record in page.records]
 
     async def _timestamp_before(self, resume: Resume, position: int) -> int:
         """When the last flush came that an earlier alerter has acted on, ms; now where there was none."""
