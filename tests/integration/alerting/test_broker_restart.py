@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.embedded.ports import free_port
 from pipeline.runtime.topics_admin import ensure_topics
+from tests.freezing import freeze
 from tests.integration.alerting.roles import environment, read_topic, role, traffic, until
 from tests.receivers.slack import slack
 from tests.stack_fixtures import broker_to_harm, embedded_broker
@@ -54,7 +55,7 @@ async def test_an_alerter_ends_soon_though_kafka_does_not_answer(tmp_path: Path)
         await ensure_topics(broker)
         with role("alerter", environment(broker), tmp_path) as alerter:
             await until(lambda: any(line["event"] == "acts" for line in alerter.lines()), "it acts")
-            os.kill(broker_pid, signal.SIGSTOP)
+            freeze(broker_pid)
             try:
                 began = time.monotonic()
                 assert alerter.stop() == 0

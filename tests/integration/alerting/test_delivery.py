@@ -20,6 +20,7 @@ from schemas.escalation import Escalation
 from schemas.timestamps import from_ms
 from schemas.topics import DECISIONS, ESCALATIONS
 from tests.contract.notify.incidents import BASE_MS, an_event, key
+from tests.freezing import freeze
 from tests.integration.alerting.roles import ROUTING_KEY, Role, read_topic, role, the_active, until
 from tests.receivers.pagerduty import pagerduty
 from tests.receivers.server import Misbehaviour, Receiver
@@ -165,7 +166,7 @@ async def test_a_notifier_that_slept_through_its_replacement_sends_nothing_when_
             await at.escalate(an_event("opened"), an_event("step_due", target="pagerduty", step=0))
             await until(lambda: at.pager.received, "it was asked to wait")
             await until(lambda: says(sleeper, "notification retrying"), "and wrote that down")
-            sleeper.signal(signal.SIGSTOP)
+            freeze(sleeper.process.pid)
             await until(other.active, "the other one has taken over", 60)
             await at.pager.wait_for(1, 30)
             received = len(at.pager.received)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.freezing import freeze
 from tests.integration.alerting.own_config import MENUS, SLOW, write_config
 from tests.integration.alerting.paging import acknowledge, events, slow_outage, steps, there_are
 from tests.integration.alerting.roles import Role, environment, eventually, role, the_active, traffic, until
@@ -32,7 +33,7 @@ async def test_an_alerter_that_slept_through_a_step_and_an_acknowledgement_sends
             await slow_outage(load)
             for rule in (MENUS, SLOW):
                 await eventually(there_are(3, broker, rule), 15, f"{rule} has paged slack-critical and dev-team")
-            sleeper.signal(signal.SIGSTOP)
+            freeze(sleeper.process.pid)
             (slow_opened, *_) = await events(broker, SLOW)
             await acknowledge(broker, slow_opened["incident_key"])
             await eventually(there_are(4, broker, MENUS), 40, "the last step, by the other one")

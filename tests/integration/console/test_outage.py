@@ -14,6 +14,7 @@ import pytest
 from pipeline.embedded.ports import free_port
 from pipeline.embedded.readiness import is_ready
 from pipeline.runtime.topics_admin import ensure_topics
+from tests.freezing import freeze
 from tests.integration.console.consoles import SLACK, commands_on, console, new_alert, publish, settings
 from tests.stack_fixtures import broker_to_harm
 from tests.unit.console.signing import pressed, slack_headers
@@ -39,7 +40,7 @@ async def test_a_kafka_that_hangs_acknowledges_nothing_and_loses_nothing(broker:
     async with console(settings(kafka)) as client:
         await client.ready()
         body = pressed(("ack", alert.incident_key))
-        os.kill(pid, signal.SIGSTOP)
+        freeze(pid)
         for _ in range(3):
             began_at = time.monotonic()
             answer = await client.post("/webhooks/slack", body, slack_headers(SLACK, body, int(time.time())))

@@ -17,6 +17,7 @@ from pipeline.gateway import limits
 from pipeline.runtime.topics_admin import ensure_topics
 from tests.contract.gateway.gateways import Answer, Client
 from tests.contract.gateway.topic import NAME, events_topic
+from tests.freezing import freeze
 from tests.integration.gateway.process import gateway_process
 from tests.stack_fixtures import broker_to_harm, embedded_broker
 from tests.unit.gateway.bodies import event
@@ -47,7 +48,7 @@ async def test_a_broker_that_hangs_costs_a_bounded_wait_and_no_event(broker: tup
         client = gateway.client
         await client.ready()
         accepted = list((await client.post([event() for _ in range(500)])).json["event_ids"])
-        os.kill(pid, signal.SIGSTOP)
+        freeze(pid)
 
         began_at = time.monotonic()
         first = await asyncio.gather(*(client.post([event() for _ in range(20)]) for _ in range(20)))

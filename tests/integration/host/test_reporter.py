@@ -20,6 +20,7 @@ from pipeline.runtime.clock import SystemClock, new_id
 from pipeline.runtime.topics_admin import ensure_topics
 from schemas.partitioning import partition_of
 from tests.contract.gateway.topic import Topic, events_topic
+from tests.freezing import freeze
 from tests.integration.worker.stack import Stack, ready
 from tests.stack_fixtures import ClickHouseServer, broker_to_harm
 from tests.waiting import wait_until
@@ -84,7 +85,7 @@ async def test_what_kafka_does_not_take_is_dropped(tmp_path: Path) -> None:
             await until(reporter, ready=True)
             dropped = module.REPORTS.labels("dropped")._value
             before = dropped.get()
-            os.kill(pid, signal.SIGSTOP)
+            freeze(pid)
             try:
                 async with asyncio.timeout(60):
                     while dropped.get() < before + 1:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
+from tests.freezing import freeze
 from tests.integration.runtime.reading import reading
 from tests.integration.runtime.topics import new_topic, numbered, produce, until
 from tests.stack_fixtures import embedded_broker
@@ -58,7 +59,7 @@ async def test_while_the_broker_is_frozen_time_stands_still(tmp_path: Path) -> N
         (broker,) = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _listens(pid, tmp_path)]
         async with reading(kafka, topic) as reader:
             await until(lambda: (reader.source.caught_up_at_ms(tp, 0) or 0) > 0)
-            os.kill(broker, signal.SIGSTOP)
+            freeze(broker)
             try:
                 frozen_at = now_ms()
                 await until(lambda: now_ms() > frozen_at + 2_000)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from tests.freezing import freeze
 from tests.integration.runtime.effects_worker import Plan
 from tests.integration.runtime.processes import effect_count, effects, worker
 from tests.integration.runtime.topics import committed, new_topic, numbered, produce, until
@@ -69,7 +70,7 @@ async def test_a_zombie_s_late_commit_is_refused_and_harmless(kafka: str, tmp_pa
     await produce(kafka, topic, numbered(2, 300))
     async with worker(frozen_plan, tmp_path, "zombie") as zombie:
         await until(lambda: effect_count(plan) == 20)
-        zombie.send(signal.SIGSTOP)
+        freeze(zombie.running.pid)
         async with worker(plan, tmp_path, "heir") as heir:
             await until(lambda: effect_count(plan) == 600, within_s=30.0)  # after the session of the zombie has run out
             await produce(kafka, topic, numbered(2, 100, first=300))
@@ -117,7 +118,7 @@ async def test_what_a_frozen_process_claims_to_have_read_is_true_when_it_wakes(k
         for round_of_ten in range(5):
             position = 10 * round_of_ten
             await until(lambda position=position: _claims(notes).get(position, 0) > 0)  # type: ignore[misc]
-            process.send(signal.SIGSTOP)
+            freeze(process.running.pid)
             await produce(kafka, topic, numbered(1, 10, first=position))
             appended_at_ms = await _last_append_ms(kafka, topic)
             process.send(signal.SIGCONT)

@@ -30,6 +30,7 @@ from pipeline.runtime.producer import Message, send_all, start_producer, stop_pr
 from pipeline.runtime.settings import ClickHouse
 from schemas.dead_letter import read_dead_letter
 from schemas.partitioning import EVENT_PARTITIONS, partition_of
+from tests.freezing import freeze
 from tests.integration.worker.stack import DLQ, EVENTS, Role, Stack, menu, ready
 from tests.stack_fixtures import ClickHouseServer, docker_answers
 from tests.waiting import wait_until
@@ -171,7 +172,7 @@ def days(events: list[dict[str, Any]]) -> set[tuple[str, str]]:
 
 @contextmanager
 def frozen(worker: Role) -> Iterator[None]:
-    worker.signal(signal.SIGSTOP)
+    freeze(worker.process.pid)
     try:
         yield
     finally:

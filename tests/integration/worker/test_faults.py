@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.freezing import freeze
 from tests.integration.worker.own_stack import Warehouse, own_stack
 from tests.integration.worker.stack import EVENTS, PANES, Stack, menu, ready
 from tests.waiting import wait_until
@@ -119,7 +120,7 @@ async def test_a_zombie_that_wakes_up_late_changes_no_number(faulty: tuple[Stack
     woken = asyncio.Event()
     flowing = asyncio.create_task(flow(stack, "zombie", woken.is_set))
     await asyncio.to_thread(wait_until, lambda: zombie.metric("nutricoach_source_open_records") > 0, 60, "records in the zombie's hands")
-    zombie.signal(signal.SIGSTOP)
+    freeze(zombie.process.pid)
     taken = "nutricoach_source_partitions"
     await asyncio.to_thread(wait_until, lambda: other.metric(taken, EVENTS) == 12, 60, "the other worker has taken over every partition")
     written = await asyncio.to_thread(other.metric, "nutricoach_worker_panes_total")
