@@ -154,7 +154,7 @@ class Engine:
             if state.open is not None:
                 self._places[state.open.incident_key] = place
                 self._alerts[state.open.incident_key] = state.open
-                self._judge.watch(*place)
+                self._judge.watch(*place, from_ms=state.opened_ms)  # before, it was looked at when something came for it
         ended = [(place, state.over[-1].last_ms) for place, state in self._lifecycles.items() if state.over]
         self._ended_ms = dict(sorted(ended, key=lambda of_place: of_place[1]))
         for published_ms, alert in sorted(history.alerts, key=lambda record: record[0]):
@@ -197,7 +197,7 @@ class Engine:
         if after is before:
             return
         self._lifecycles[place] = after
-        if before.state == "inactive" != after.state:
+        if after.state != "inactive" and (before.state == "inactive" or before.unseen):
             self._judge.watch(*place)
         elif before.state != "inactive" == after.state:
             self._judge.unwatch(*place)

@@ -43,7 +43,7 @@ class Judge:
         self.board = Board({key: _remembered_ms(key, of_ms) for key, of_ms in _measured(rules).items()}, partitions)
         self.knowledge = Knowledge(rules)
         self._terms = {rule.name: tuple(self._term(rule, comparison) for comparison in rule.condition.comparisons) for rule in rules}
-        self._watched: dict[str, set[Series]] = {rule.name: set() for rule in rules}
+        self._watched: dict[str, dict[Series, int]] = {rule.name: {} for rule in rules}
         self._stepped_ms: dict[str, int] = {}
         self._listening_since_ms: int | None = None
         self._ticked_minute = 0
@@ -100,14 +100,14 @@ class Judge:
         self._listening_since_ms = now_ms
         self._ticked_minute = now_ms // ASK_EVERY_MS
 
-    def watch(self, rule: str, series: Series) -> None:
-        """Look at a series at every step from now on, though nothing comes for it any more."""
+    def watch(self, rule: str, series: Series, from_ms: int = 0) -> None:
+        """Look at a series at every step of event time from `from_ms` on, though nothing comes for it any more."""
         if rule in self._watched:
-            self._watched[rule].add(series)
+            self._watched[rule][series] = from_ms
 
     def unwatch(self, rule: str, series: Series) -> None:
         """As before again; harmless for what is not watched."""
-        self._watched.get(rule, set()).discard(series)
+        self._watched.get(rule, {}).pop(series, None)
 
     def look(self, rule: Rule, series: Series, window_to_ms: int, judged_to_ms: int) -> Judgement:
         """Judge the windows of one series that end at `window_to_ms`, an end of a pane, on what is known up to `judged_to_ms`."""
@@ -157,7 +157,8 @@ class Judge:
             due[open_end_ms] = {WHOLE}
         elif open_end_ms > self._stepped_ms.get(rule.name, 0):
             self._stepped_ms[rule.name] = open_end_ms
-            due.setdefault(open_end_ms, set()).update(self._present(rule, open_end_ms), self._watched[rule.name])
+            watched = (series for series, from_ms in self._watched[rule.name].items() if from_ms <= open_end_ms)
+            due.setdefault(open_end_ms, set()).update(self._present(rule, open_end_ms), watched)
         return due
 
     def _present(self, rule: Rule, window_to_ms: int) -> Iterable[Series]:
@@ -241,7 +242,7 @@ class Judge:
             return [WHOLE]
         newest_ms = self.knowledge.newest_ms(rule)
         known = (self.knowledge.value(rule, term.asked.comparison, newest_ms) for term in self._terms[rule.name])
-        return sorted(self._watched[rule.name].union(*(one.rows for one in known if one is not None)))
+        return sorted(set(self._watched[rule.name]).union(*(one.rows for one in known if one is not None)))
 
     def _pipeline_look(self, rule: Rule, since_ms: int, now_ms: int) -> Judgement:
         flushed_ms = [self.board.flushed_ms(partition) for partition in self.board.partitions]

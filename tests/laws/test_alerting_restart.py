@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from random import Random
 
@@ -86,9 +87,14 @@ class Topics:
     def escalations(self, rule: str | None = None) -> list[Escalation]:
         return [event for _, event in self.published if isinstance(event, Escalation) and rule in (None, event.rule)]
 
-    def ledger(self) -> list[str]:
-        """Distinct rows in the order in which each was first published."""
-        return list(dict.fromkeys(row.decision_id for _, row in self.published if isinstance(row, Decision) and row.kind in LEDGER))
+    def ledger(self) -> dict[tuple[str, ...], list[str]]:
+        """Distinct rows of each rule, of its series one by one, in the order of first publication: which series comes first is open."""
+        rows: dict[tuple[str, ...], dict[str, None]] = defaultdict(dict)
+        for _, row in self.published:
+            if isinstance(row, Decision) and row.kind in LEDGER:
+                of_series = row.labels.values() if row.kind == "verdict" else ()
+                rows[row.rule, row.kind, *of_series][row.decision_id] = None
+        return {place: list(ids) for place, ids in rows.items()}
 
 
 def uninterrupted(flushes: list[tuple[int, Flush]]) -> Topics:
