@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.integration.alerting.roles import environment, outage_and_recovery, read_topic, role, the_active, traffic, until
 from tests.receivers.pagerduty import pagerduty
 from tests.receivers.slack import slack
@@ -66,6 +68,7 @@ async def test_one_page_and_one_resolution_though_both_are_killed_in_the_middle(
     }
 
 
+@pytest.mark.long
 async def test_a_page_that_was_under_way_when_its_notifier_died_is_sent_again_and_says_so(broker: str, tmp_path: Path) -> None:
     """Slack hangs, the notifier gets SIGKILL: intent without outcome. The next one sends it again under the same key."""
     async with slack() as slack_server, traffic(broker) as load:

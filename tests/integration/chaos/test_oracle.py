@@ -15,6 +15,7 @@ from tests.waiting import wait_until
 SECONDS = 4.0
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_calm_run_has_no_difference_until_somebody_touches_a_number(tmp_path: Path) -> None:
     """What the real broker and engine say agrees with what was sent; one row removed and one pane altered by hand are both named."""

@@ -61,6 +61,7 @@ async def _drip(writer: asyncio.StreamWriter, drip: bytes) -> None:
         await asyncio.sleep(DRIP_EVERY_S)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 async def test_slow_clients_are_cut_off_and_hold_nobody_up(kafka: str, tmp_path: Path) -> None:
     """800 slow connections: good requests are answered within a second all the while, memory stays, all are closed in time."""

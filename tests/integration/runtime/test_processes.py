@@ -60,6 +60,7 @@ async def test_sigterm_finishes_what_is_open_commits_it_and_exits_with_zero(kafk
     assert {partition: len(one) for partition, one in effects(plan).items()} == {one: end for one, end in offsets.items() if end}
 
 
+@pytest.mark.long
 async def test_a_zombie_s_late_commit_is_refused_and_harmless(kafka: str, tmp_path: Path) -> None:
     """A worker frozen in the middle of a chunk wakes up when another has long done its work."""
     topic = await new_topic(kafka, 2)

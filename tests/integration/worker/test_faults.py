@@ -78,6 +78,7 @@ async def test_kills_while_records_are_in_flight_change_no_number(faulty: tuple[
     await asyncio.to_thread(wait_until, lambda: counted(stack, "kills") == want, 70, f"panes hold {want}")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 async def test_panes_go_on_while_the_warehouse_is_away_and_rows_come_after(faulty: tuple[Stack, Warehouse]) -> None:
     """With ClickHouse killed for 20 s, panes of that time are on panes.v1 before it is back, and afterwards every row is there."""

@@ -5,6 +5,8 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from tests.integration.worker.stack import DLQ, PANES, Stack, menu, ready
 from tests.waiting import wait_until
 
@@ -92,6 +94,7 @@ async def test_first_exposures_are_the_earliest_whatever_comes_when(stack: Stack
     wait_until(lambda: [row["variant"] for row in stack.query(sql)] == ["A"], 60, "the earliest of three")
 
 
+@pytest.mark.long
 async def test_a_stale_hour_outlives_the_worker_that_marked_it(stack: Stack) -> None:
     """A worker killed between marking an hour and repairing it leaves the repair to the next one, though no event comes any more."""
     service, at = "heir", now_ms()
