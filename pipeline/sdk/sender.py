@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Iterable, Sequence
+from threading import Lock
 from typing import Final
 
 import orjson
@@ -29,12 +30,18 @@ class Sender:
     def __init__(self, queue: EventQueue, transport: Transport, limits: Limits, clock: Clock, chance: random.Random, log: QuietLog) -> None:
         self._queue, self._transport, self._limits = queue, transport, limits
         self._clock, self._chance, self._log = clock, chance, log
+        self._sending = Lock()
 
     def run(self) -> None:
-        """Until the queue is closed and empty, or its time is up."""
-        while batch := self._queue.take():
-            self._deliver(batch)
-        self._transport.close()
+        """Until the queue is closed and empty, or its time is up; returns at once where another call is at it."""
+        if not self._sending.acquire(blocking=False):
+            return
+        try:
+            while batch := self._queue.take():
+                self._deliver(batch)
+            self._transport.close()
+        finally:
+            self._sending.release()
 
     def _deliver(self, batch: Sequence[bytes]) -> bool:
         """False when there is no more time; then nothing is said about the batch."""

@@ -139,7 +139,10 @@ class Telemetry(EventMethods):
         return value
 
     def _start(self) -> None:
-        """Where no thread can be had any more, late in the end of the process, `close` does its work."""
+        """Where no thread can be had any more, late in the end of the process, `close` does its work.
+
+        A signal handler that publishes while the thread is made may start another one, which finds that it has nothing to do.
+        """
         with self._starting:
             if self._thread is None:
                 thread = self._thread = Thread(target=self._sender.run, name="telemetry", daemon=True)
@@ -165,8 +168,7 @@ class Telemetry(EventMethods):
         atexit.unregister(self.close)
         timeout_s = self._limits.exit_timeout_s if timeout_s is None else timeout_s
         self._queue.close(timeout_s)
-        if self._thread is None:
-            self._sender.run()
+        self._sender.run()
         self._queue.flush(timeout_s)
         if unsent := self._queue.abandon():
             _LOG.warning("%d telemetry events could not be sent before the end and are lost", unsent)

@@ -193,6 +193,28 @@ async def test_a_signal_handler_may_publish() -> None:
         assert len(gateway.accepted()) > 100
 
 
+async def test_a_signal_handler_may_publish_while_the_first_call_starts_the_thread() -> None:
+    """One thread sends, whichever of the two calls has started it."""
+    script = """
+        import pipeline.sdk.telemetry as module
+        telemetry = Telemetry(URL, service="menu-api", environment="test", limits=Limits(linger_s=60.0))
+        real = module.Thread
+        def interrupted(**arguments):
+            module.Thread = real
+            signal.raise_signal(signal.SIGUSR1)
+            return real(**arguments)
+        module.Thread = interrupted
+        signal.signal(signal.SIGUSR1, lambda *_: telemetry.menu_ready(menu_id="handler"))
+        telemetry.menu_ready(menu_id="call")
+        until = time.monotonic() + 5
+        while threading.active_count() > 2 and time.monotonic() < until: time.sleep(0.01)
+        print([thread.name for thread in threading.enumerate()])
+        """
+    async with fake_gateway() as gateway:
+        assert await run(script, gateway.url) == (0, "['MainThread', 'telemetry']\n")
+        assert menus(gateway) == ["call", "handler"]
+
+
 async def test_a_handler_of_sigterm_may_close() -> None:
     """A service that is asked to end says goodbye and sends what it has."""
     script = """
