@@ -30,6 +30,7 @@ class EventQueue:
         self._dropped: Counter[str] = Counter()
         self._close_by_s: float | None = None
         self._given_up = self._abandoned = False
+        self._at_attempt: tuple[int, float | None] = (0, None)  # `_flush_to` and `_close_by_s` when the last attempt began
 
     def put(self, value: bytes) -> None:
         """Queue an event, or drop it as `queue_full` or `closed`: what came first is kept, so an outage has a beginning."""
@@ -61,6 +62,7 @@ class EventQueue:
             self._changed.wait_for(lambda: self._waiting or self._close_by_s is not None)
             while (linger_s := self._linger_s()) > 0:
                 self._changed.wait(linger_s)
+            self._at_attempt = (self._flush_to, self._close_by_s)
             return [] if self._is_over() else self._batch()
 
     def _linger_s(self) -> float:
@@ -95,18 +97,21 @@ class EventQueue:
             self._notify()
 
     def pause(self, seconds: float, *, may_be_cut_short: bool) -> bool:
-        """Wait before the next attempt; False when there is no time for another. A `flush` or `close` may cut it short, once each."""
+        """Wait before the next attempt; False when there is no time for another.
+
+        A `flush` or `close` since the last attempt began may cut it short, once each.
+        """
         with self._changed:
-            before = (self._flush_to, self._close_by_s)
             until_s = self._clock.monotonic() + seconds
             while (left_s := until_s - self._clock.monotonic()) > 0:
+                if may_be_cut_short and (self._flush_to, self._close_by_s) != self._at_attempt:
+                    break
                 if self._close_by_s is not None and until_s > self._close_by_s:
                     self._given_up = True
                     self._notify()
                     return False
                 self._changed.wait(left_s)
-                if may_be_cut_short and (self._flush_to, self._close_by_s) != before:
-                    break
+            self._at_attempt = (self._flush_to, self._close_by_s)
             return not self._is_over()
 
     def time_left_s(self) -> float | None:

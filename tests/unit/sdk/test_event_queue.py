@@ -151,6 +151,16 @@ def test_a_flush_cuts_a_pause_short_but_not_one_the_server_asked_for(may_be_cut_
     assert at_least_s <= paused[0] < less_than_s
 
 
+def test_who_closes_during_an_attempt_gets_another_one() -> None:
+    """The answer may say no while somebody closes: the gateway is asked once more at once, and given up when that fails, too."""
+    events = queue()
+    events.put(b"1")
+    events.take()
+    events.close(5)
+    assert events.pause(30, may_be_cut_short=True)
+    assert not events.pause(30, may_be_cut_short=True)
+
+
 def test_the_thread_that_holds_the_lock_may_call_again() -> None:
     """A signal handler that publishes in the middle of a call does not wait for itself for ever."""
     events = queue()
