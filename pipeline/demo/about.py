@@ -15,6 +15,7 @@ def introduce(screen: Screen, place: Path) -> None:
     screen.say(
         "A menu service asks Ollama, then Claude, then its templates. All three fail for a while; somebody must be told. Three minutes."
     )
+    screen.say("Ollama and Claude are away all the time, so Fallback Share High fires, too: a warning for the product team.")
     screen.say(
         "Events go: menu service → gateway → Kafka → workers → panes.v1 (counts of ten seconds) → alerter → notifier → Slack, PagerDuty."
     )
