@@ -167,7 +167,7 @@ def test_days_of_users_come_back_and_made_up_ones_go(closed: Past) -> None:
     assert {(user, since % 86_400) for user, since in right} & {(user, part) for user in USERS[:4] for part in (0, 79_200, 82_800)}
     since = closed.hour_ms // 1000 // 86_400 * 86_400 + {22: 79_200, 23: 82_800}.get(closed.hour_ms // HOUR_MS % 24, 0)
     old = since - 81 * 86_400
-    closed.stack.query(f"DELETE FROM user_days_raw WHERE user_id IN ('{USERS[0]}', '{USERS[1]}')")
+    closed.stack.query(f"DELETE FROM user_days_raw WHERE user_id IN ('{USERS[0]}', '{USERS[1]}') AND toUnixTimestamp(since) = {since}")
     closed.stack.query(f"INSERT INTO user_days_raw VALUES ('no\\'body', {since}), ('ancient', {old})")
     code, report = document(closed)
     assert (code, report["user_day_count"], report["fact_count"]) == (1, 3, 0)
