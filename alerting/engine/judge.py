@@ -56,7 +56,6 @@ class Judge:
     def remember_stored(self, stored: StoredPanes) -> None:
         """The same of panes that ClickHouse has."""
         self.board.fold_stored(stored)
-        self.board.take_touched(stored.source_partition)
 
     def flush(self, flush: Flush, at_ms: int) -> Iterator[Judgement]:
         """Take in a flush of the log at `at_ms` and look at what it changed, by rule, then by end of the window, then by series.
