@@ -18,6 +18,7 @@ from alerting.config.load import AlertingConfig
 from alerting.engine.judge import bucketed_metrics_of, metrics_of
 from alerting.engine.reading import parse_flush_for
 from alerting.loading import parsed
+from alerting.past import CLOCKS_DIFFER_MS, PAGE_RECORDS
 from alerting.replay import Replay, first_flush_ms
 from pipeline.runtime.errors import Stop
 from pipeline.runtime.topic_tail import pages_to_end
@@ -28,11 +29,8 @@ from schemas.decision import Reading, parse_decision
 from schemas.timestamps import isoformat_of
 from schemas.timestamps import to_ms as instant_ms
 
-#: Clocks of workers differ by less; records are in the order of their timestamps but for that.
-_CLOCKS_DIFFER_MS: Final = 5_000
 #: A baseline is asked for once an hour.
 _READINGS_BEFORE_MS: Final = 2 * 3_600_000
-_PAGE_RECORDS: Final = 2_000
 _IS_READING: Final = b'"kind":"reading"'
 _IS_ACKNOWLEDGED: Final = b'"state":"acknowledged"'
 
@@ -109,18 +107,19 @@ async def _complete_from(bootstrap_servers: str, from_ms: int, since_ms: int) ->
                     return 0
                 if record.timestamp > from_ms:
                     raise Stop(f"panes.v1 goes back to {isoformat_of(record.timestamp)}; what is older cannot be replayed")
-                return max(since_ms, int(record.timestamp)) + _CLOCKS_DIFFER_MS
+                return max(since_ms, int(record.timestamp)) + CLOCKS_DIFFER_MS
     raise Stop("panes.v1 is empty: no worker has flushed anything in the last three days")
 
 
 async def _records(bootstrap_servers: str, topic: str, since_ms: int, to_ms: int) -> AsyncGenerator[ConsumerRecord]:
     """Those with a timestamp in [since_ms, to_ms), in the order of the log."""
-    async with aclosing(pages_to_end(bootstrap_servers, topic, most_records=_PAGE_RECORDS, since_ms=since_ms)) as pages:
+    async with aclosing(pages_to_end(bootstrap_servers, topic, most_records=PAGE_RECORDS, since_ms=since_ms)) as pages:
         async for page in pages:
             for record in page.records:
                 if record.timestamp < to_ms:
                     yield record
-            if page.records and page.records[-1].timestamp >= to_ms + _CLOCKS_DIFFER_MS:
+            # Records are in the order of their timestamps but for that.
+            if page.records and page.records[-1].timestamp >= to_ms + CLOCKS_DIFFER_MS:
                 return
 
 

@@ -32,10 +32,13 @@ log = structlog.get_logger(__name__)
 
 Readings = deque[tuple[int, Reading]]
 
-#: Beyond the longest window and the age at which windows stop paging; the clocks of workers may differ.
+#: Those of workers, and a worker's and the broker's.
+CLOCKS_DIFFER_MS: Final = 5_000
+#: Records of a topic that are read in one go; then the rest of the process has a turn.
+PAGE_RECORDS: Final = 2_000
+
+#: Beyond the longest window and the age at which windows stop paging.
 _SLACK_MS: Final = 300_000
-_CLOCKS_DIFFER_MS: Final = 5_000
-_PAGE_RECORDS: Final = 2_000
 #: What was judged at every flush is judged again every other second of the log, as idle partitions flush: a busy second has 120 of them.
 _GATHERED_MS: Final = 2_000
 #: Of the flushes that are not judged, so many are read from Kafka in any case: they say how far ClickHouse must be to stand for the others.
@@ -94,7 +97,7 @@ class Past:
             "ClickHouse" if flushes > self._few_flushes and await self._remember_stored(engine, join, since_ms, join_ms) else "Kafka"
         )
         if read_from == "ClickHouse":
-            engine.complete_from_ms = since_ms + _CLOCKS_DIFFER_MS
+            engine.complete_from_ms = since_ms + CLOCKS_DIFFER_MS
         else:
             await self._remember(engine, first, since_ms)
         log.info("older flushes are read", read_from=read_from, flushes=flushes, seconds=round(self._clock.monotonic() - began_s, 1))
@@ -112,16 +115,18 @@ class Past:
         return True
 
     async def _remember(self, engine: Engine, first: ConsumerRecord, since_ms: int) -> None:
-        gathered, oldest = Gathered(self._metrics, self._bucketed), first
+        gathered = Gathered(self._metrics, self._bucketed)
+        oldest: ConsumerRecord | None = None
         async with aclosing(self._flushes(first.offset, since_ms)) as records:
             async for record in records:
-                oldest = oldest if oldest is not first else record
+                oldest = oldest or record
                 if gathered.is_full:
                     _show(gathered, engine.remember)
                 with suppress(ValueError):
                     gathered.add(record.value or b"", record.timestamp)
         _show(gathered, engine.remember)
-        engine.complete_from_ms = 0 if oldest.offset == 0 else oldest.timestamp + _CLOCKS_DIFFER_MS
+        oldest = oldest or first
+        engine.complete_from_ms = 0 if oldest.offset == 0 else oldest.timestamp + CLOCKS_DIFFER_MS
 
     async def _flushes_between(self, since_ms: int, until: int) -> int:
         async with aclosing(self._pages(until, since_ms)) as pages:
@@ -135,7 +140,7 @@ class Past:
                     yield record
 
     def _pages(self, until: int, since_ms: int) -> AsyncGenerator[Page]:
-        return pages_to_end(self._bootstrap_servers, topics.PANES.name, most_records=_PAGE_RECORDS, since_ms=since_ms, until=until)
+        return pages_to_end(self._bootstrap_servers, topics.PANES.name, most_records=PAGE_RECORDS, since_ms=since_ms, until=until)
 
 
 def _show(gathered: Gathered, take: Callable[[Flush, int], None]) -> None:
